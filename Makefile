@@ -1,0 +1,110 @@
+# shoal: one Makefile, GNU make and pkg-config.
+#   make            build/shoal and build/shoal-agent
+#   make demo       eight nodes on this machine, with the model in models/
+#   make test       unit, golden and end-to-end tests     make check   the rules of the house
+#   make bench fuzz asan tsan install deps                see CONTRIBUTING.md
+# BUILD=DIR puts everything elsewhere; SANITIZE=address,undefined or thread builds with sanitizers.
+
+BUILD    ?= build
+CC       ?= gcc
+CXX      ?= g++
+PREFIX   ?= /usr/local
+SANITIZE ?=
+
+FOLDERS  := base kernels model engine wire net swarm node api app
+VERSION  := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
+
+WARN     := -Wall -Wextra -Wshadow -Werror
+OPT      ?= -O2 -g
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+ifneq ($(SANITIZE),)
+HARDEN   := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE
+SANLINK  := -fsanitize=$(SANITIZE)
+endif
+COMMON   := $(OPT) $(HARDEN) $(WARN) -Isrc -I$(BUILD)/gen -D_GNU_SOURCE -DSHOAL_VERSION='"$(VERSION)"' -pthread -MMD -MP
+# -ffp-contract=off: fma only where it is written (docs/ARCHITECTURE.md, exact arithmetic).
+CFLAGS_ALL   := -std=c17 -Wconversion -Wstrict-prototypes -ffp-contract=off $(COMMON) $(CFLAGS)
+CXXFLAGS_ALL := -std=c++17 $(COMMON) $(CXXFLAGS)
+LDFLAGS_ALL  := -pie -pthread $(SANLINK) -Wl,-z,relro,-z,now $(LDFLAGS)
+
+# What each folder's door needs; folders above it link it too.
+PKG_base  := libcrypto libsodium jansson
+PKG_net   := libevent libevent_openssl libevent_pthreads libssl libcurl
+PKG_app   := ncursesw
+PKG_agent := opendht libtorrent-rasterbar libseccomp libsodium jansson
+
+pkg_cflags = $(if $(PKG_$(1)),$(shell pkg-config --cflags $(PKG_$(1)) 2>/dev/null))
+pkg_libs   = $(if $(PKG_$(1)),$(shell pkg-config --libs $(PKG_$(1)) 2>/dev/null))
+
+# The folders a folder may include from, as src/depends.txt says; highest first for the linker.
+may_use    = $(shell sed -n 's/^$(1) *: *//p' src/depends.txt)
+reverse    = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
+lib        = $(BUILD)/lib/lib$(1).a
+libs_for   = $(foreach f,$(1) $(call reverse,$(call may_use,$(1))),$(call lib,$(f)))
+ext_libs_for = $(foreach f,$(1) $(call may_use,$(1)),$(call pkg_libs,$(f))) -lm
+
+.PHONY: all deps demo test check bench asan tsan fuzz install clean $(FOLDERS)
+.DELETE_ON_ERROR:
+all: $(BUILD)/shoal $(BUILD)/shoal-agent
+
+# --- folders: src/FOLDER/**/*.c -> BUILD/lib/libFOLDER.a -------------------------------------------------
+# In kernels/x86 the end of a file's name is the instruction set that it alone is compiled for.
+isa_flags = $(if $(filter %_avx2.o,$(1)),-mavx2 -mfma -mf16c)$(if $(filter %_avx512.o,$(1)),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c)
+
+define folder_rules
+SRC_$(1) := $$(shell find src/$(1) -name '*.c' | sort)
+OBJ_$(1) := $$(SRC_$(1):src/%.c=$(BUILD)/obj/%.o)
+$(1): $(BUILD)/lib/lib$(1).a
+$(BUILD)/lib/lib$(1).a: $$(OBJ_$(1))
+	@mkdir -p $$(@D) && rm -f $$@
+	@ar rcs $$@ $$^
+$$(OBJ_$(1)): EXTRA_CFLAGS = $(call pkg_cflags,$(1))
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
+
+$(BUILD)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CFLAGS_ALL) $(EXTRA_CFLAGS) $(call isa_flags,$@) -c $< -o $@
+
+# Files of the web console are inside the program.
+WEB := $(wildcard web/*)
+$(BUILD)/gen/web_assets.h: $(WEB) scripts/embed.py
+	@mkdir -p $(@D)
+	@python3 scripts/embed.py $(WEB) > $@
+$(OBJ_api): $(BUILD)/gen/web_assets.h
+
+$(BUILD)/shoal: $(foreach f,$(call reverse,$(FOLDERS)),$(call lib,$(f)))
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $(BUILD)/obj/app/main.o $^ $(call ext_libs_for,app)
+
+# --- the agent: OpenDHT and libtorrent in a process of their own ------------------------------------------
+SRC_agent := $(shell find src/agent -name '*.cpp' 2>/dev/null | sort)
+OBJ_agent := $(SRC_agent:src/%.cpp=$(BUILD)/obj/%.o)
+$(OBJ_agent): EXTRA_CXXFLAGS = $(call pkg_cflags,agent)
+$(BUILD)/obj/agent/%.o: src/agent/%.cpp
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	@$(CXX) $(CXXFLAGS_ALL) $(EXTRA_CXXFLAGS) -c $< -o $@
+$(BUILD)/shoal-agent: $(OBJ_agent)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pkg_libs,agent)
+
+# --- tests: tests/unit/FOLDER/test_X.c links FOLDER and what it may use ----------------------------------
+TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell find tests/unit -name 'test_*.c' | sort))
+.SECONDEXPANSION:
+$(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call libs_for,$$(firstword $$(subst /, ,$$*)))
+	@mkdir -p $(@D)
+	@echo "  TEST  $<"
+	@$(CC) $(CFLAGS_ALL) -Itests/unit $(LDFLAGS_ALL) -o $@ $< $(filter %.a,$^) $(call ext_libs_for,$(firstword $(subst /, ,$*))) -lcmocka
+unit: $(TESTS)
+	@tests/run_unit.sh $(TESTS)
+# One folder's unit tests: make unit-model
+unit-%: $$(filter $$(BUILD)/tests/$$*/%,$$(TESTS))
+	@tests/run_unit.sh $^
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
