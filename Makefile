@@ -101,7 +101,7 @@ $(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call libs_for,$$(firstword $$(subs
 unit: $(TESTS)
 	@tests/run_unit.sh $(TESTS)
 # One folder's unit tests: make unit-model
-unit-%: $$(filter $$(BUILD)/tests/$$*/%,$$(TESTS))
+unit-%: $$(foreach t,$$(TESTS),$$(if $$(findstring /tests/$$*/,$$t),$$t))
 	@tests/run_unit.sh $^
 
 clean:
