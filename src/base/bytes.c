@@ -135,6 +135,11 @@ static bool reserve(struct buffer *b, size_t more)
     return true;
 }
 
+uint8_t *buffer_room(struct buffer *b, size_t n_bytes)
+{
+    return reserve(b, n_bytes) ? b->data + b->size : NULL;
+}
+
 void buffer_bytes(struct buffer *b, const void *data, size_t size)
 {
     if (!size || !reserve(b, size))

@@ -65,6 +65,8 @@ void buffer_bytes(struct buffer *b, const void *data, size_t size);
 void buffer_text(struct buffer *b, const char *text); /* without its NUL */
 void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buffer_consume(struct buffer *b, size_t n_bytes); /* drops from the front */
+/* Room for n more bytes behind the content, for reading into; NULL past max. Add to `size` what was filled. */
+uint8_t *buffer_room(struct buffer *b, size_t n_bytes);
 struct bytes buffer_view(const struct buffer *b);
 /* The text so far, NUL-terminated inside the buffer (the NUL is not counted). */
 const char *buffer_string(struct buffer *b);
