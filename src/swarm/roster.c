@@ -1,0 +1,397 @@
+#include "swarm/roster.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+struct roster {
+    const struct clock *clock;
+    const struct links *links;
+    const struct key_pair *pair;
+    struct roster_events events;
+    void *ctx;
+    struct roster_entry *entries[ROSTER_NODES_MAX]; /* ascending ids */
+    size_t n;
+    struct roster_entry *self;
+    struct timer *push_timer, *digest_timer;
+    bool push_pending, hold_pushes;
+};
+
+/* The place of id in the table, or where it would be. */
+static size_t search(const struct roster *roster, const struct node_id *id, bool *out_found)
+{
+    size_t low = 0, high = roster->n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = node_id_compare(&roster->entries[middle]->record.id, id);
+        if (order == 0) {
+            *out_found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *out_found = false;
+    return low;
+}
+
+static struct roster_entry *find(const struct roster *roster, const struct node_id *id)
+{
+    bool found;
+    size_t at = search(roster, id, &found);
+    return found ? roster->entries[at] : NULL;
+}
+
+static struct roster_entry *insert(struct roster *roster, const struct node_id *id)
+{
+    bool found;
+    size_t at = search(roster, id, &found);
+    ASSERT(!found);
+    if (roster->n == ROSTER_NODES_MAX)
+        return NULL;
+    struct roster_entry *entry = mem_new(sizeof *entry);
+    entry->record.id = *id;
+    buffer_init(&entry->signed_form, RECORD_BYTES_MAX);
+    memmove(&roster->entries[at + 1], &roster->entries[at], (roster->n - at) * sizeof roster->entries[0]);
+    roster->entries[at] = entry;
+    roster->n++;
+    return entry;
+}
+
+static void entry_free(struct roster_entry *entry)
+{
+    record_free(&entry->record);
+    buffer_free(&entry->signed_form);
+    mem_free(entry);
+}
+
+static void fill_links(struct roster *roster, struct node_record *own)
+{
+    struct node_id peers[RECORD_LINKS_MAX];
+    size_t n = roster->links->ops->peers(roster->links->self, peers, RECORD_LINKS_MAX);
+    mem_free(own->links);
+    own->links = mem_array(n, sizeof *own->links);
+    own->n_links = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        struct link_info info;
+        own->links[i].peer = peers[i];
+        if (roster->links->ops->info(roster->links->self, &peers[i], &info))
+            own->links[i].rtt_us = info.rtt_us;
+    }
+}
+
+static void publish(struct roster *roster)
+{
+    struct node_record *own = &roster->self->record;
+    finding_list_free(&own->findings);
+    roster->events.fill(roster->ctx, own);
+    fill_links(roster, own);
+    own->version++;
+    own->now_ms = clock_ms(roster->clock);
+    own->wall_ms = clock_wall_ms(roster->clock);
+    roster->self->heard_ms = own->now_ms;
+    buffer_clear(&roster->self->signed_form);
+    record_sign(&roster->self->signed_form, own, roster->pair);
+    if (roster->self->signed_form.failed) {
+        log_error("our own record passes %d bytes and cannot be published", RECORD_BYTES_MAX);
+        return;
+    }
+    if (roster->hold_pushes)
+        return;
+    for (uint32_t i = 0; i < own->n_links; i++)
+        (void)links_send(roster->links, &own->links[i].peer, FRAME_RECORD,
+                         buffer_view(&roster->self->signed_form));
+}
+
+/* Who is alive follows from links, ours and those that linked peers tell of. */
+static void refresh_alive(struct roster *roster)
+{
+    for (size_t i = 0; i < roster->n; i++) {
+        struct roster_entry *entry = roster->entries[i];
+        bool alive = entry->is_self || entry->linked;
+        for (size_t k = 0; k < roster->n && !alive; k++) {
+            const struct roster_entry *via = roster->entries[k];
+            for (uint32_t l = 0; via->linked && l < via->record.n_links && !alive; l++)
+                alive = node_id_equal(&via->record.links[l].peer, &entry->record.id);
+        }
+        if (alive == entry->alive)
+            continue;
+        entry->alive = alive;
+        entry->changed_ms = clock_ms(roster->clock);
+        roster->events.changed(roster->ctx, entry);
+    }
+}
+
+static void on_push(void *arg)
+{
+    struct roster *roster = arg;
+    roster->push_pending = false;
+    publish(roster);
+    refresh_alive(roster);
+    roster->events.changed(roster->ctx, roster->self);
+}
+
+void roster_touch(struct roster *roster)
+{
+    if (roster->push_pending)
+        return;
+    roster->push_pending = true;
+    clock_timer_set(roster->clock, roster->push_timer, ROSTER_PUSH_MS);
+}
+
+static void send_digest(struct roster *roster, const struct node_id *peer)
+{
+    struct buffer out;
+    buffer_init(&out, frame_rule(FRAME_DIGEST)->payload_bytes_max);
+    for (size_t i = 0; i < roster->n; i++) {
+        const struct roster_entry *entry = roster->entries[i];
+        struct digest_entry digest = {
+            .id = entry->record.id, .epoch = entry->record.epoch, .version = entry->record.version};
+        if (entry->signed_form.size)
+            digest_encode(&out, &digest, 1);
+    }
+    (void)links_send(roster->links, peer, FRAME_DIGEST, buffer_view(&out));
+    buffer_free(&out);
+}
+
+static void forget_dead(struct roster *roster)
+{
+    uint64_t now = clock_ms(roster->clock);
+    size_t kept = 0;
+    for (size_t i = 0; i < roster->n; i++) {
+        struct roster_entry *entry = roster->entries[i];
+        if (entry->is_self || entry->alive || now - entry->changed_ms < ROSTER_FORGET_MS)
+            roster->entries[kept++] = entry;
+        else
+            entry_free(entry);
+    }
+    roster->n = kept;
+}
+
+static void on_digest_time(void *arg)
+{
+    struct roster *roster = arg;
+    for (size_t i = 0; i < roster->n; i++)
+        if (roster->entries[i]->linked)
+            send_digest(roster, &roster->entries[i]->record.id);
+    forget_dead(roster);
+    clock_timer_set(roster->clock, roster->digest_timer, ROSTER_DIGEST_MS);
+}
+
+struct roster *roster_new(const struct clock *clock, const struct links *links, const struct key_pair *pair,
+                          uint64_t epoch, const struct roster_events *events, void *ctx)
+{
+    struct roster *roster = mem_new(sizeof *roster);
+    roster->clock = clock;
+    roster->links = links;
+    roster->pair = pair;
+    roster->events = *events;
+    roster->ctx = ctx;
+    struct node_id id;
+    memcpy(id.bytes, pair->public_key.bytes, sizeof id.bytes);
+    roster->self = insert(roster, &id);
+    roster->self->is_self = roster->self->alive = true;
+    roster->self->record.epoch = epoch;
+    roster->push_timer = clock_timer_new(clock, on_push, roster);
+    roster->digest_timer = clock_timer_new(clock, on_digest_time, roster);
+    clock_timer_set(clock, roster->digest_timer, ROSTER_DIGEST_MS);
+    roster_touch(roster);
+    return roster;
+}
+
+void roster_free(struct roster *roster)
+{
+    if (!roster)
+        return;
+    clock_timer_free(roster->clock, roster->push_timer);
+    clock_timer_free(roster->clock, roster->digest_timer);
+    for (size_t i = 0; i < roster->n; i++)
+        entry_free(roster->entries[i]);
+    mem_free(roster);
+}
+
+void roster_on_up(struct roster *roster, const struct node_id *peer)
+{
+    struct roster_entry *entry = find(roster, peer);
+    if (!entry)
+        entry = insert(roster, peer);
+    if (!entry) {
+        roster->links->ops->drop(roster->links->self, peer, LINK_FAULT_QUEUE_FULL, "the roster is full");
+        return;
+    }
+    entry->linked = true;
+    entry->heard_ms = clock_ms(roster->clock);
+    if (roster->self->signed_form.size)
+        (void)links_send(roster->links, peer, FRAME_RECORD, buffer_view(&roster->self->signed_form));
+    send_digest(roster, peer);
+    refresh_alive(roster);
+    roster_touch(roster);
+}
+
+void roster_on_down(struct roster *roster, const struct node_id *peer)
+{
+    struct roster_entry *entry = find(roster, peer);
+    if (!entry)
+        return;
+    entry->linked = false;
+    refresh_alive(roster);
+    roster_touch(roster);
+}
+
+static enum status take_record(struct roster *roster, struct bytes payload, struct error *err)
+{
+    struct node_record record;
+    enum status status = record_open(&record, payload, err);
+    if (status)
+        return status;
+    struct roster_entry *entry = find(roster, &record.id);
+    if (entry && (entry->is_self || !record_is_newer(&record, entry->record.epoch, entry->record.version))) {
+        record_free(&record);
+        return STATUS_OK;
+    }
+    if (!entry)
+        entry = insert(roster, &record.id);
+    if (!entry) {
+        record_free(&record);
+        return STATUS_OK;
+    }
+    record_free(&entry->record);
+    entry->record = record;
+    buffer_clear(&entry->signed_form);
+    buffer_bytes(&entry->signed_form, payload.data, payload.size);
+    entry->heard_ms = clock_ms(roster->clock);
+    refresh_alive(roster);
+    roster->events.changed(roster->ctx, entry);
+    return STATUS_OK;
+}
+
+/* Sends what the peer lacks, asks for what we lack. */
+static enum status take_digest(struct roster *roster, const struct node_id *peer, struct bytes payload,
+                               struct error *err)
+{
+    static struct digest_entry theirs[DIGEST_ENTRIES_MAX]; /* loop thread only; too large for the stack */
+    size_t n;
+    enum status status = digest_decode(theirs, DIGEST_ENTRIES_MAX, &n, payload, err);
+    if (status)
+        return status;
+    struct buffer wanted;
+    buffer_init(&wanted, frame_rule(FRAME_WANT)->payload_bytes_max);
+    for (size_t i = 0; i < n; i++) {
+        const struct roster_entry *entry = find(roster, &theirs[i].id);
+        struct node_record as_digest = {.epoch = theirs[i].epoch, .version = theirs[i].version};
+        if (!entry ||
+            (!entry->is_self && record_is_newer(&as_digest, entry->record.epoch, entry->record.version)))
+            want_encode(&wanted, &theirs[i].id, 1);
+    }
+    if (wanted.size)
+        (void)links_send(roster->links, peer, FRAME_WANT, buffer_view(&wanted));
+    buffer_free(&wanted);
+    for (size_t i = 0; i < roster->n; i++) {
+        const struct roster_entry *entry = roster->entries[i];
+        bool lacks = entry->signed_form.size > 0;
+        for (size_t k = 0; k < n && lacks; k++)
+            if (node_id_equal(&theirs[k].id, &entry->record.id))
+                lacks = record_is_newer(&entry->record, theirs[k].epoch, theirs[k].version);
+        if (lacks)
+            (void)links_send(roster->links, peer, FRAME_RECORD, buffer_view(&entry->signed_form));
+    }
+    return STATUS_OK;
+}
+
+static enum status take_want(struct roster *roster, const struct node_id *peer, struct bytes payload,
+                             struct error *err)
+{
+    static struct node_id ids[DIGEST_ENTRIES_MAX];
+    size_t n;
+    enum status status = want_decode(ids, DIGEST_ENTRIES_MAX, &n, payload, err);
+    for (size_t i = 0; !status && i < n; i++) {
+        const struct roster_entry *entry = find(roster, &ids[i]);
+        if (entry && entry->signed_form.size)
+            (void)links_send(roster->links, peer, FRAME_RECORD, buffer_view(&entry->signed_form));
+    }
+    return status;
+}
+
+enum status roster_on_frame(struct roster *roster, const struct node_id *peer, enum frame_kind kind,
+                            struct bytes payload, struct error *err)
+{
+    switch (kind) {
+    case FRAME_RECORD:
+        return take_record(roster, payload, err);
+    case FRAME_DIGEST:
+        return take_digest(roster, peer, payload, err);
+    case FRAME_WANT:
+        return take_want(roster, peer, payload, err);
+    default:
+        ASSERT(!"a frame that is not the roster's");
+    }
+}
+
+size_t roster_count(const struct roster *roster)
+{
+    return roster->n;
+}
+
+const struct roster_entry *roster_at(const struct roster *roster, size_t index)
+{
+    ASSERT(index < roster->n);
+    return roster->entries[index];
+}
+
+const struct roster_entry *roster_find(const struct roster *roster, const struct node_id *id)
+{
+    return find(roster, id);
+}
+
+const struct roster_entry *roster_self(const struct roster *roster)
+{
+    return roster->self;
+}
+
+enum status roster_find_prefix(const struct roster *roster, const char *digits, const struct roster_entry **out,
+                               struct error *err)
+{
+    const struct roster_entry *match = NULL;
+    for (size_t i = 0; i < roster->n; i++) {
+        if (!node_id_has_prefix(&roster->entries[i]->record.id, digits))
+            continue;
+        if (match)
+            return error_set(err, STATUS_BAD_USAGE, "node '%s' is not unique: give more digits of the id",
+                             digits);
+        match = roster->entries[i];
+    }
+    if (!match)
+        return error_set(
+            err, STATUS_NOT_FOUND,
+            "no node '%s' is known here; `shoal status` lists the ids (at least 4 digits are needed)", digits);
+    *out = match;
+    return STATUS_OK;
+}
+
+static bool lists_link(const struct roster_entry *entry, const struct node_id *peer)
+{
+    for (uint32_t i = 0; entry && i < entry->record.n_links; i++)
+        if (node_id_equal(&entry->record.links[i].peer, peer))
+            return true;
+    return false;
+}
+
+bool roster_linked(const struct roster *roster, const struct node_id *a, const struct node_id *b)
+{
+    const struct roster_entry *x = find(roster, a), *y = find(roster, b);
+    if (!x || !y)
+        return false;
+    if (x->is_self)
+        return y->linked;
+    if (y->is_self)
+        return x->linked;
+    return lists_link(x, b) || lists_link(y, a);
+}
+
+void roster_hold_pushes(struct roster *roster, bool hold)
+{
+    roster->hold_pushes = hold;
+}

@@ -1,0 +1,63 @@
+/* roster - what this process knows of all nodes: their records, how fresh, and who is alive.
+ *
+ * Every node owns one record. A change is pushed to all linked peers at once; every 2 s digests are
+ * exchanged and what is missing is asked for, so a lost push heals by itself. Records are signed and passed on
+ * unchanged, so a node is known also to those it has no link with. Age is measured by our own monotonic clock.
+ *
+ * alive: ourselves; a peer whose link is up; a node that a linked peer lists among its links.
+ * Owner: the node. Thread: loop. */
+#ifndef SWARM_ROSTER_H
+#define SWARM_ROSTER_H
+
+#include "base/clock.h"
+#include "swarm/links.h"
+#include "wire/record.h"
+
+#define ROSTER_NODES_MAX 1024
+#define ROSTER_DIGEST_MS 2000
+#define ROSTER_PUSH_MS   10               /* changes within this time travel together */
+#define ROSTER_FORGET_MS (10 * 60 * 1000) /* a dead node's record is dropped after this */
+
+struct roster_entry {
+    struct node_record record;
+    struct buffer signed_form; /* as it came */
+    bool is_self, linked, alive;
+    uint64_t heard_ms;   /* when a newer record last came, our clock */
+    uint64_t changed_ms; /* when `alive` last changed */
+};
+
+struct roster_events {
+    /* Fills in our own record (all but id, epoch, version, now_ms, wall_ms, links) before it is published. */
+    void (*fill)(void *ctx, struct node_record *own);
+    /* A record came that is newer, or somebody lives or died. */
+    void (*changed)(void *ctx, const struct roster_entry *entry);
+};
+
+struct roster;
+
+struct roster *roster_new(const struct clock *clock, const struct links *links, const struct key_pair *pair,
+                          uint64_t epoch, const struct roster_events *events, void *ctx);
+void roster_free(struct roster *roster);
+
+void roster_touch(struct roster *roster); /* our own record changed; published within ROSTER_PUSH_MS */
+void roster_on_up(struct roster *roster, const struct node_id *peer);
+void roster_on_down(struct roster *roster, const struct node_id *peer);
+/* FRAME_RECORD, FRAME_DIGEST, FRAME_WANT. BAD_DATA or REFUSED: the peer broke the rules. */
+enum status roster_on_frame(struct roster *roster, const struct node_id *peer, enum frame_kind kind,
+                            struct bytes payload, struct error *err);
+
+size_t roster_count(const struct roster *roster);                                /* ourselves included */
+const struct roster_entry *roster_at(const struct roster *roster, size_t index); /* ascending ids */
+const struct roster_entry *roster_find(const struct roster *roster,
+                                       const struct node_id *id); /* NULL: unknown */
+const struct roster_entry *roster_self(const struct roster *roster);
+/* The only node whose id begins with these digits; NOT_FOUND or BAD_USAGE (several) name them. */
+enum status roster_find_prefix(const struct roster *roster, const char *digits, const struct roster_entry **out,
+                               struct error *err);
+/* Whether two nodes have a link, as far as we know: one of them is us, or one of their records says so. */
+bool roster_linked(const struct roster *roster, const struct node_id *a, const struct node_id *b);
+
+/* For tests of diagnosis: pushes are held back (see `--fault`); digests still heal. */
+void roster_hold_pushes(struct roster *roster, bool hold);
+
+#endif
