@@ -1,0 +1,582 @@
+#!/usr/bin/python3
+"""Makes models/shoal-demo.gguf: fetches prose, trains a tokenizer and a small llama model on the CPU, writes a GGUF file.
+
+usage: train_demo_model.py all    --work DIR --out FILE [--minutes M] [--resume]     everything below, in order
+       train_demo_model.py data   --work DIR                  fetch and clean the corpora, train the tokenizer, encode
+       train_demo_model.py train  --work DIR [--minutes M] [--resume]
+       train_demo_model.py export --work DIR --out FILE       checkpoint -> GGUF (matrices Q8_0, norms F32)
+       train_demo_model.py verify --work DIR --out FILE       the file against the checkpoint, and loss on held-back text
+       train_demo_model.py sample FILE [--prompt TEXT] [--chat] [--tokens N] [--temperature T] [--seed N]
+       train_demo_model.py facts  --work DIR                  the tables of the model card
+       train_demo_model.py bench  --work DIR [--dim N --ffn N ...]                      tokens per second of a shape
+
+Needs Debian's python3-torch, python3-numpy and python3-regex, and apt to fetch the corpora (see demo_model_corpus.py).
+Training is ruled by the clock: --minutes is the length of the run, the learning rate ends at zero when they are over.
+"""
+import argparse, collections, json, math, os, pathlib, random, re, sys, time
+import numpy as np
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import demo_model_corpus as corpus
+import demo_model_gguf as gguf
+from demo_model_gguf import ARR, BOOL, F32, I32, STR, U32
+from demo_model_tokenizer import SPLIT, Tokenizer, train as train_bpe
+
+TEMPLATE = ("{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+            "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}")
+
+
+def replace(path, writer):
+    tmp = path.with_name(path.name + '.part')
+    writer(tmp)
+    os.replace(tmp, path)
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+def make_data(a):
+    work, t0 = a.work, time.time()
+    versions = corpus.fetch(work)
+    docs = corpus.documents(work)
+    held, kept = [d for d in docs if corpus.held_back(d)], [d for d in docs if not corpus.held_back(d)]
+    words = collections.Counter(w.lower() for d in docs for p in d[2] for w in re.findall('[A-Za-z]+', p))
+    rng = random.Random(a.seed)
+    pairs = corpus.glosses(work / 'packages' / 'wordnet-base', words)
+    talks = corpus.dialogues(kept, pairs, rng)
+    rng.shuffle(kept)
+    size = sum(len(p) + 1 for d in docs for p in d[2])
+    print(f'seed {a.seed}: {len(docs)} documents, {size / 1e6:.2f} MB of prose, {len(held)} documents held back; '
+          f'{len(talks)} dialogues', flush=True)
+    counts = collections.Counter()
+    for d in kept:
+        counts.update(SPLIT.findall('\n'.join(d[2])))
+    for t in talks:
+        for _, text in t:
+            if len(text) < 160:
+                counts.update(SPLIT.findall(text))
+    merges = train_bpe(counts, a.vocab)
+    tok = Tokenizer(merges)
+    print(f'tokenizer: {len(tok.tokens)} tokens, {time.time() - t0:.0f} s', flush=True)
+
+    def stream(some):
+        ids, starts = [], []
+        for d in some:
+            ids.append(tok.bos)
+            for i, p in enumerate(d[2]):
+                if len(p) > 60:
+                    starts.append(len(ids))
+                ids += tok.encode(p + ('\n' if i + 1 < len(d[2]) else ''))
+            ids.append(tok.eos)
+        return ids, starts
+
+    role = {'system': tok.system, 'user': tok.user, 'assistant': tok.assistant}
+    chat, chat_starts = [], []
+    for t in talks:
+        chat_starts.append(len(chat))
+        chat.append(tok.bos)
+        for who, text in t:
+            chat += [role[who], *tok.encode(text), tok.eos]
+    prose, prose_starts = stream(kept)
+    valid, _ = stream(held)
+    arrays = dict(prose=(prose, np.uint16), prose_starts=(prose_starts, np.uint32), chat=(chat, np.uint16),
+                  chat_starts=(chat_starts, np.uint32), valid=(valid, np.uint16))
+    for name, (v, t) in arrays.items():
+        replace(work / f'{name}.bin', lambda p: np.array(v, t).tofile(p))
+    sources = collections.OrderedDict()
+    for d in docs:
+        s = sources.setdefault(d[0], dict(version=versions[d[0]], taken=corpus.PACKAGES[d[0]][0],
+                                          licence=corpus.PACKAGES[d[0]][1], documents=0, bytes=0))
+        s['documents'] += 1
+        s['bytes'] += sum(len(p) + 1 for p in d[2])
+    s = sources['wordnet-base'] = dict(version=versions['wordnet-base'], taken=corpus.PACKAGES['wordnet-base'][0],
+                                       licence=corpus.PACKAGES['wordnet-base'][1], documents=len(pairs),
+                                       bytes=sum(len(q) + len(w) for _, q, w in pairs))
+    facts = dict(seed=a.seed, merges=merges, sources=sources, prose_tokens=len(prose), chat_tokens=len(chat),
+                 dialogues=len(talks), valid_tokens=len(valid), valid_documents=len(held),
+                 valid_bytes=sum(len(p) + 1 for d in held for p in d[2]))
+    replace(work / 'data.json', lambda p: p.write_text(json.dumps(facts)))
+    print(f"prose {len(prose)} tokens, chat {len(chat)}, held back {len(valid)} "
+          f"({facts['valid_bytes'] / len(valid):.2f} bytes a token); {time.time() - t0:.0f} s", flush=True)
+
+
+class Data:
+    def __init__(self, work):
+        self.facts = json.loads((work / 'data.json').read_text())
+        self.tok = Tokenizer(self.facts['merges'])
+
+        def load(n, t=np.uint16):
+            return np.memmap(work / f'{n}.bin', t, 'r')
+
+        self.prose, self.chat, self.valid = load('prose'), load('chat'), load('valid')
+        self.prose_starts, self.chat_starts = load('prose_starts', np.uint32), load('chat_starts', np.uint32)
+
+    def batch(self, rng, rows, length, chat_share):
+        """Rows of length + 1: dialogues, windows of prose anywhere, and windows that begin with a paragraph after BOS."""
+        out = np.empty((rows, length + 1), np.int64)
+        for r in range(rows):
+            u = rng.random()
+            if u < chat_share:
+                starts = self.chat_starts
+                p = starts[rng.integers(len(starts))]
+                row = self.chat[min(p, len(self.chat) - length - 1):][:length + 1]
+            elif u < chat_share + (1 - chat_share) * 0.5:
+                p = self.prose_starts[rng.integers(len(self.prose_starts))]
+                p = min(p, len(self.prose) - length)
+                out[r, 0] = self.tok.bos
+                out[r, 1:] = self.prose[p:p + length]
+                continue
+            else:
+                p = rng.integers(len(self.prose) - length)
+                row = self.prose[p:p + length + 1]
+            out[r] = row
+        return out
+
+
+# ---- the model in torch ----------------------------------------------------------------------------------------------
+
+def build(cfg):
+    import torch
+    from torch import nn
+    import torch.nn.functional as F
+
+    class Norm(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            r = torch.rsqrt(x.square().mean(-1, keepdim=True) + cfg['eps'])
+            y = x * r
+            ctx.save_for_backward(y, r, w)
+            return y * w
+
+        @staticmethod
+        def backward(ctx, g):
+            y, r, w = ctx.saved_tensors
+            gw = (g * y).flatten(0, -2).sum(0)
+            g = g * w
+            return (g - y * (g * y).mean(-1, keepdim=True)) * r, gw
+
+    class Gate(torch.autograd.Function):
+        """silu(gate) * up, for gate and up side by side."""
+        @staticmethod
+        def forward(ctx, gu):
+            g, u = gu.chunk(2, -1)
+            s = torch.sigmoid(g)
+            a = g * s
+            ctx.save_for_backward(gu, s, a)
+            return a * u
+
+        @staticmethod
+        def backward(ctx, d):
+            gu, s, a = ctx.saved_tensors
+            u = gu.chunk(2, -1)[1]
+            out = torch.empty_like(gu)
+            og, ou = out.chunk(2, -1)
+            torch.mul(d, a, out=ou)
+            torch.addcmul(s, a, 1 - s, out=og)          # silu' = s + g s (1 - s)
+            og.mul_(d).mul_(u)
+            return out
+
+    dim, H, K, ffn, L = cfg['dim'], cfg['heads'], cfg['kv_heads'], cfg['ffn'], cfg['layers']
+    hd, G = dim // H, H // K
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attn_norm, self.ffn_norm = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.ones(dim))
+            self.qkv = nn.Parameter(torch.randn((H + 2 * K) * hd, dim) * dim ** -0.5 * 0.8)
+            self.out = nn.Parameter(torch.zeros(dim, dim))
+            self.gate_up = nn.Parameter(torch.randn(2 * ffn, dim) * dim ** -0.5 * 0.8)
+            self.down = nn.Parameter(torch.zeros(dim, ffn))
+
+        def forward(self, x, rot, mask):
+            B, T, _ = x.shape
+            qkv = F.linear(Norm.apply(x, self.attn_norm), self.qkv)
+            qk, v = qkv.split([(H + K) * hd, K * hd], -1)
+            qk = torch.view_as_real(torch.view_as_complex(qk.reshape(B, T, H + K, hd // 2, 2)) * rot).flatten(3)
+            q, k = qk.split([H, K], 2)
+            q = q.reshape(B, T, K, G, hd).permute(0, 2, 3, 1, 4).reshape(B * K, G * T, hd)
+            k = k.permute(0, 2, 3, 1).reshape(B * K, hd, T)
+            v = v.reshape(B, T, K, hd).transpose(1, 2).reshape(B * K, T, hd)
+            s = torch.baddbmm(mask, q, k, alpha=hd ** -0.5).softmax(-1)
+            o = torch.bmm(s, v).view(B, K, G, T, hd).permute(0, 3, 1, 2, 4).reshape(B, T, dim)
+            x = x + F.linear(o, self.out)
+            return x + F.linear(Gate.apply(F.linear(Norm.apply(x, self.ffn_norm), self.gate_up)), self.down)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Parameter(torch.randn(cfg['vocab'], dim) * 0.02)
+            self.layers = nn.ModuleList(Layer() for _ in range(L))
+            self.norm = nn.Parameter(torch.ones(dim))
+            self.tables = {}
+
+        def table(self, T):
+            if T not in self.tables:
+                f = cfg['rope_base'] ** (-torch.arange(0, hd, 2, dtype=torch.float64) / hd)
+                t = torch.outer(torch.arange(T, dtype=torch.float64), f)
+                rot = torch.polar(torch.ones_like(t), t).to(torch.complex64)[:, None]
+                mask = torch.full((T, T), float('-inf')).triu(1).repeat(G, 1)[None]
+                self.tables[T] = rot, mask
+            return self.tables[T]
+
+        def forward(self, ids):
+            rot, mask = self.table(ids.shape[1])
+            x = F.embedding(ids, self.embed)
+            for layer in self.layers:
+                x = layer(x, rot, mask)
+            return F.linear(Norm.apply(x, self.norm), self.embed)
+
+        def loss(self, rows):
+            return F.cross_entropy(self(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+
+    return Model()
+
+
+class Optimizer:
+    """Matrices of the layers: momentum whose direction is made orthogonal by five Newton-Schulz steps (unit-scale update);
+    embedding and norms: AdamW. `plain` uses AdamW for all."""
+
+    def __init__(self, model, cfg, plain):
+        import torch
+        H, K, hd = cfg['heads'], cfg['kv_heads'], cfg['dim'] // cfg['heads']
+        cuts = {'qkv': [H * hd, K * hd, K * hd], 'out': None, 'gate_up': [cfg['ffn']] * 2, 'down': None}
+        self.groups = [] if plain else [([getattr(l, n) for l in model.layers], c) for n, c in cuts.items()]
+        inside = {id(p) for g, _ in self.groups for p in g}
+        rest = [p for p in model.parameters() if id(p) not in inside]
+        self.momentum = [torch.zeros(len(g), *g[0].shape) for g, _ in self.groups]
+        self.adam = torch.optim.AdamW([dict(params=[p for p in rest if p.ndim > 1], weight_decay=0.1 if plain else 0.01),
+                                       dict(params=[p for p in rest if p.ndim == 1], weight_decay=0.0)],
+                                      lr=1e-3, betas=(0.9, 0.95), eps=1e-8, foreach=True)
+        self.plain = plain
+
+    @staticmethod
+    def orthogonal(m):
+        import torch
+        tall = m.shape[1] > m.shape[2]
+        x = m.transpose(1, 2) if tall else m
+        x = x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
+        for _ in range(5):
+            s = x @ x.transpose(1, 2)
+            x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+        return (x.transpose(1, 2) if tall else x) * max(1, m.shape[1] / m.shape[2]) ** 0.5
+
+    def step(self, scale, cfg):
+        import torch
+        for g in self.adam.param_groups:
+            g['lr'] = scale * (cfg['lr_adam'] if self.plain else cfg['lr_embed'])
+        self.adam.step()
+        lr = scale * cfg['lr_matrix']
+        for (group, cut), mom in zip(self.groups, self.momentum):
+            g = torch.stack([p.grad for p in group])
+            mom.lerp_(g, 0.05)
+            u = g.lerp_(mom, 0.95)
+            u = torch.cat([self.orthogonal(c) for c in u.split(cut, 1)], 1) if cut else self.orthogonal(u)
+            for p, d in zip(group, u):
+                p.mul_(1 - lr * cfg['decay']).add_(d, alpha=-lr)
+
+    def state(self):
+        return dict(adam=self.adam.state_dict(), momentum=self.momentum)
+
+    def load(self, s):
+        self.adam.load_state_dict(s['adam'])
+        self.momentum = s['momentum']
+
+
+def config(a):
+    return dict(dim=a.dim, ffn=a.ffn, layers=8, heads=a.heads, kv_heads=a.kv_heads, vocab=a.vocab, eps=1e-5, rope_base=10000.0,
+                context=a.length[1], lr_adam=3e-3, lr_embed=3e-3, lr_matrix=0.02, decay=0.05)
+
+
+def threads():
+    import torch
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    return torch
+
+
+def held_back_loss(model, valid, length, limit=None):
+    """Mean loss per token over windows that follow one another."""
+    import torch
+    n = (len(valid) - 1) // length
+    rows = np.stack([valid[i * length:i * length + length + 1] for i in range(n)][:limit]).astype(np.int64)
+    with torch.no_grad():
+        parts = [(model.loss(torch.from_numpy(rows[i:i + 8])).item(), len(rows[i:i + 8])) for i in range(0, len(rows), 8)]
+    return sum(v * k for v, k in parts) / sum(k for _, k in parts)
+
+
+def train(a):
+    torch = threads()
+    data, cfg = Data(a.work), config(a)
+    torch.manual_seed(a.seed)
+    rng = np.random.default_rng(a.seed)
+    model = build(cfg)
+    opt = Optimizer(model, cfg, a.optimizer == 'adamw')
+    check, done = a.work / 'checkpoint.pt', dict(step=0, tokens=0, seconds=0.0, evals=[])
+    if a.resume and check.exists():
+        c = torch.load(check)
+        model.load_state_dict(c['model'])
+        opt.load(c['optimizer'])
+        done, cfg = c['done'], c['cfg']
+        rng.bit_generator.state = c['rng']
+    n = sum(p.numel() for p in model.parameters())
+    print(f'seed {a.seed}: {n} parameters, {json.dumps(cfg)}, {a.optimizer}, {a.minutes} minutes, batch {a.batch} tokens',
+          flush=True)
+
+    def save():
+        state = dict(model=model.state_dict(), optimizer=opt.state(), done=done, cfg=cfg, rng=rng.bit_generator.state)
+        replace(check, lambda p: torch.save(state, p))
+
+    def evaluate():
+        loss = held_back_loss(model, data.valid, 256, 64)
+        done['evals'].append((done['step'], done['tokens'], round(done['seconds']), loss))
+        print(f"  held back: {loss:.4f}", flush=True)
+
+    total, params = a.minutes * 60, list(model.parameters())
+    mean, last_save, last_eval, last_print = None, done['seconds'], done['seconds'], (done['seconds'], done['tokens'])
+    tick = time.monotonic()
+    while done['seconds'] < total and (not a.steps or done['step'] < a.steps):
+        f = done['seconds'] / total
+        scale = min(1, (done['step'] + 1) / 60) * min(1, (1 - f) / (1 - a.hold))
+        length = a.length[0] if f < a.grow else a.length[1]
+        rows = max(1, a.batch // length)
+        micro = max(1, min(rows, a.micro // length))
+        batch = torch.from_numpy(data.batch(rng, rows, length, a.chat_share))
+        loss = 0.0
+        for part in batch.split(micro):
+            l = model.loss(part) * (len(part) / rows)
+            l.backward()
+            loss += l.item()
+        with torch.no_grad():
+            if opt.plain:
+                torch.nn.utils.clip_grad_norm_(params, 1.0)
+            opt.step(scale, cfg)
+        for p in params:
+            p.grad = None
+        now = time.monotonic()
+        done['seconds'] += now - tick
+        tick = now
+        done['step'] += 1
+        done['tokens'] += rows * length
+        mean = loss if mean is None else 0.95 * mean + 0.05 * loss
+        if done['seconds'] - last_print[0] > 15:
+            rate = (done['tokens'] - last_print[1]) / (done['seconds'] - last_print[0])
+            print(f"step {done['step']}  {done['tokens'] / 1e6:.2f} M tokens  loss {mean:.4f}  {rate:.0f} tokens/s  "
+                  f"lr x{scale:.3f}  ETA {(total - done['seconds']) / 60:.1f} min", flush=True)
+            last_print = (done['seconds'], done['tokens'])
+        if done['seconds'] - last_eval > 300:
+            evaluate()
+            last_eval, tick = done['seconds'], time.monotonic()
+        if done['seconds'] - last_save > 180:
+            save()
+            last_save = done['seconds']
+    evaluate()
+    done['finished'] = True
+    save()
+    print(f"done: {done['step']} steps, {done['tokens']} tokens, {done['seconds'] / 60:.1f} minutes", flush=True)
+
+
+def bench(a):
+    torch = threads()
+    cfg = config(a)
+    model = build(cfg)
+    opt = Optimizer(model, cfg, a.optimizer == 'adamw')
+    n = sum(p.numel() for p in model.parameters())
+    for length in a.length:
+        rows = a.batch // length
+        ids = torch.randint(cfg['vocab'], (rows, length + 1))
+        t = []
+        for _ in range(4):
+            t0 = time.time()
+            for part in ids.split(max(1, a.micro // length)):
+                model.loss(part).backward()
+            t1 = time.time()
+            with torch.no_grad():
+                opt.step(0.1, cfg)
+            t.append((t1 - t0, time.time() - t1))
+        g, o = min(x for x, _ in t), min(y for _, y in t)
+        print(f'dim {a.dim} ffn {a.ffn} heads {a.heads}/{a.kv_heads} length {length} micro {a.micro}: {n} parameters, '
+              f'{rows * length / g:.0f} tokens/s, step {o:.2f} s, {rows * length / (g + o):.0f} tokens/s in all', flush=True)
+
+
+# ---- GGUF ------------------------------------------------------------------------------------------------------------
+
+def tensors(model, cfg):
+    H, K, hd = cfg['heads'], cfg['kv_heads'], cfg['dim'] // cfg['heads']
+
+    def g(p):
+        return p.detach().numpy()
+
+    out = [('token_embd.weight', g(model.embed)), ('output_norm.weight', g(model.norm))]
+    for i, l in enumerate(model.layers):
+        q, k, v = np.split(g(l.qkv), [H * hd, (H + K) * hd])
+        gate, up = np.split(g(l.gate_up), 2)
+        for name, v in (('attn_norm', g(l.attn_norm)), ('attn_q', q), ('attn_k', k), ('attn_v', v), ('attn_output', g(l.out)),
+                        ('ffn_norm', g(l.ffn_norm)), ('ffn_gate', gate), ('ffn_up', up), ('ffn_down', g(l.down))):
+            out.append((f'blk.{i}.{name}.weight', v))
+    return out
+
+
+def load_checkpoint(a):
+    torch = threads()
+    c = torch.load(a.work / 'checkpoint.pt')
+    model = build(c['cfg'])
+    model.load_state_dict(c['model'])
+    return model.eval(), c
+
+
+def export(a):
+    model, c = load_checkpoint(a)
+    tok, cfg = Data(a.work).tok, c['cfg']
+
+    def u(k, v):
+        return 'llama.' + k, U32, v
+
+    keys = [('general.architecture', STR, 'llama'), ('general.name', STR, 'shoal demo'),
+            ('general.description', STR, 'A very small language model of English prose, the demonstration model of shoal'),
+            ('general.license', STR, 'gpl-3.0'), ('general.file_type', U32, 7), ('general.quantization_version', U32, 2),
+            u('block_count', cfg['layers']), u('context_length', cfg['context']), u('embedding_length', cfg['dim']),
+            u('feed_forward_length', cfg['ffn']), u('attention.head_count', cfg['heads']),
+            u('attention.head_count_kv', cfg['kv_heads']), u('rope.dimension_count', cfg['dim'] // cfg['heads']),
+            u('vocab_size', cfg['vocab']), ('llama.attention.layer_norm_rms_epsilon', F32, cfg['eps']),
+            ('llama.rope.freq_base', F32, cfg['rope_base']),
+            ('tokenizer.ggml.model', STR, 'gpt2'), ('tokenizer.ggml.pre', STR, 'gpt-2'),
+            ('tokenizer.ggml.tokens', ARR, (STR, tok.tokens)), ('tokenizer.ggml.token_type', ARR, (I32, tok.types)),
+            ('tokenizer.ggml.merges', ARR, (STR, [a + ' ' + b for a, b in tok.merges])),
+            ('tokenizer.ggml.bos_token_id', U32, tok.bos), ('tokenizer.ggml.eos_token_id', U32, tok.eos),
+            ('tokenizer.ggml.padding_token_id', U32, tok.eos), ('tokenizer.ggml.add_bos_token', BOOL, True),
+            ('tokenizer.ggml.add_space_prefix', BOOL, False), ('tokenizer.chat_template', STR, TEMPLATE)]
+    a.out.parent.mkdir(parents=True, exist_ok=True)
+    gguf.write(a.out, keys, tensors(model, cfg))
+    d = c['done']
+    print(f"{a.out}: {a.out.stat().st_size} bytes, after {d['step']} steps, {d['tokens']} tokens, {d['seconds'] / 60:.1f} minutes")
+
+
+def verify(a):
+    """The numpy pass over the file against torch (full and dequantised weights); loss on all held-back text."""
+    import torch
+    model, c = load_checkpoint(a)
+    data, file = Data(a.work), gguf.Llama(a.out)
+    ids = data.valid[:256].astype(np.int64)
+    logits = file.forward(ids)
+    with torch.no_grad():
+        full = model(torch.from_numpy(ids)[None])[0].numpy()
+        nats = held_back_loss(model, data.valid, 256)
+        w, cfg = file.w, c['cfg']
+
+        def t(name):
+            return torch.from_numpy(np.array(w[name + '.weight']))
+
+        model.embed.copy_(t('token_embd'))
+        model.norm.copy_(t('output_norm'))
+        for i, l in enumerate(model.layers):
+            def n(s):
+                return t(f'blk.{i}.{s}')
+            l.attn_norm.copy_(n('attn_norm'))
+            l.ffn_norm.copy_(n('ffn_norm'))
+            l.qkv.copy_(torch.cat([n('attn_q'), n('attn_k'), n('attn_v')]))
+            l.out.copy_(n('attn_output'))
+            l.gate_up.copy_(torch.cat([n('ffn_gate'), n('ffn_up')]))
+            l.down.copy_(n('ffn_down'))
+        same = model(torch.from_numpy(ids)[None])[0].numpy()
+        q = {n: held_back_loss(model, data.valid, n) for n in (256, cfg['context'])}
+    bits = data.facts['valid_tokens'] / data.facts['valid_bytes'] / math.log(2)
+    print(f'largest difference of a logit over {len(ids)} positions: {np.abs(logits - same).max():.2e} (same weights), '
+          f'{np.abs(logits - full).max():.3f} (before Q8_0); same best token at {(logits.argmax(1) == full.argmax(1)).mean():.1%}')
+    print(f"held back, {data.facts['valid_tokens']} tokens: {nats:.4f} nats a token before Q8_0; from the file "
+          + '; '.join(f'{v:.4f} nats, {v * bits:.4f} bits a byte in windows of {n}' for n, v in q.items()))
+
+
+def generate(model, tok, ids, n, temperature, seed, stop=True):
+    rng, out = np.random.default_rng(seed), []
+    model.reset()
+    logits = model.forward(np.array(ids))[-1]
+    for _ in range(n):
+        if temperature > 0:
+            z = (logits - logits.max()) / temperature
+            p = np.exp(z - np.log(np.exp(z).sum()))
+            order = np.argsort(-p)[:40]
+            order = order[:int(np.searchsorted(np.cumsum(p[order]), 0.95)) + 1]
+            i = int(rng.choice(order, p=p[order] / p[order].sum()))
+        else:
+            i = int(logits.argmax())
+        out.append(i)
+        if (stop and i == tok.eos) or model.pos >= model.context:
+            break
+        logits = model.forward(np.array([i]))[-1]
+    return out
+
+
+def sample(a):
+    model = gguf.Llama(a.file)
+    k = model.keys
+    tok = Tokenizer([m.split(' ') for m in k['tokenizer.ggml.merges']])
+    assert tok.tokens == k['tokenizer.ggml.tokens']
+    for prompt in a.prompt or ['Once upon a time']:
+        ids = [tok.bos] + ([tok.user, *tok.encode(prompt), tok.eos, tok.assistant] if a.chat else tok.encode(prompt))
+        out = generate(model, tok, ids, a.tokens, a.temperature, a.seed)
+        print(('> ' + prompt + '\n' if a.chat else prompt) + tok.decode(out).replace('<|end|>', ' <|end|>') + '\n', flush=True)
+
+
+def facts(a):
+    """The measured part of the model card."""
+    data, (_, c) = Data(a.work), load_checkpoint(a)
+    f, d, merged = data.facts, c['done'], collections.OrderedDict()
+    for name, s in f['sources'].items():
+        m = merged.setdefault(re.sub('^(wesnoth-[0-9.]+)-.*', r'\1-*', name), dict(s, documents=0, bytes=0, packages=0))
+        for k, n in (('documents', s['documents']), ('bytes', s['bytes']), ('packages', 1)):
+            m[k] += n
+    print('| package | version | what is taken | licence | documents | bytes |\n| --- | --- | --- | --- | ---: | ---: |')
+    for name, s in merged.items():
+        n = f" ({s['packages']} packages)" if s['packages'] > 1 else ''
+        print(f"| `{name}`{n} | {s['version']} | {s['taken']} | {s['licence']} | {s['documents']:,} | {s['bytes']:,} |")
+    print(f"\nprose {f['prose_tokens']:,} tokens; dialogues {f['dialogues']:,}, {f['chat_tokens']:,} tokens; held back "
+          f"{f['valid_documents']} documents, {f['valid_tokens']:,} tokens, {f['valid_bytes']:,} bytes")
+    print(f"steps {d['step']:,}; tokens {d['tokens']:,}; minutes {d['seconds'] / 60:.1f}\n\n| minutes | tokens | loss |")
+    print('| ---: | ---: | ---: |')
+    for _, tokens, seconds, loss in d['evals']:
+        print(f'| {seconds / 60:.0f} | {tokens:,} | {loss:.4f} |')
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('command', choices=['all', 'data', 'train', 'export', 'verify', 'sample', 'facts', 'bench'])
+    p.add_argument('file', nargs='?', type=pathlib.Path)
+    p.add_argument('--work', type=pathlib.Path, default=pathlib.Path('/tmp/shoal-corpus/work'))
+    p.add_argument('--out', type=pathlib.Path, default=pathlib.Path('models/shoal-demo.gguf'))
+    p.add_argument('--minutes', type=float, default=100)
+    p.add_argument('--resume', action='store_true')
+    p.add_argument('--seed', type=int, default=1)
+    p.add_argument('--vocab', type=int, default=4096)
+    p.add_argument('--dim', type=int, default=256)
+    p.add_argument('--ffn', type=int, default=512)
+    p.add_argument('--heads', type=int, default=4)
+    p.add_argument('--kv-heads', type=int, default=2)
+    p.add_argument('--length', type=int, nargs=2, default=[256, 512], help='window at first, and in the last part of the run')
+    p.add_argument('--grow', type=float, default=0.75, help='share of the run after which the windows are long')
+    p.add_argument('--hold', type=float, default=0.3, help='share of the run before the learning rate falls')
+    p.add_argument('--batch', type=int, default=6144, help='tokens a step')
+    p.add_argument('--micro', type=int, default=1024, help='tokens a pass')
+    p.add_argument('--chat-share', type=float, default=0.15)
+    p.add_argument('--optimizer', choices=['muon', 'adamw'], default='muon')
+    p.add_argument('--steps', type=int, default=0, help='stop after so many steps (for trials)')
+    p.add_argument('--prompt', action='append')
+    p.add_argument('--chat', action='store_true')
+    p.add_argument('--tokens', type=int, default=64)
+    p.add_argument('--temperature', type=float, default=0.0)
+    a = p.parse_args()
+    if a.command == 'all':
+        a.work.mkdir(parents=True, exist_ok=True)
+        if not (a.resume and (a.work / 'data.json').exists()):
+            make_data(a)
+        train(a)
+        export(a)
+        verify(a)
+        a.file = a.out
+        return sample(a)
+    if a.command == 'sample' and not a.file:
+        a.file = a.out
+    a.work.mkdir(parents=True, exist_ok=True)
+    {'data': make_data, 'train': train, 'export': export, 'verify': verify, 'sample': sample, 'facts': facts,
+     'bench': bench}[a.command](a)
+
+
+if __name__ == '__main__':
+    main()
