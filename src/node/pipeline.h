@@ -1,0 +1,44 @@
+/* pipeline - this node's part in inference: steps come, run through the layers held, and go to the next node;
+ * the last samples and sends the token to the origin and, while n_ahead > 0, to the first node, which starts
+ * the next step by itself. Also the origin's side: sends first steps, collects tokens and failures for whoever
+ * asked.
+ *
+ * Steps are run by the compute port, in batches that the engine forms. Hidden states are checked on receipt
+ * (finite, right size). An older turn of a sequence is dropped. Bounded: PIPELINE_STEPS_MAX steps at a time,
+ * then the peer is told NO_SLOT. Owner: the node. Thread: loop. */
+#ifndef NODE_PIPELINE_H
+#define NODE_PIPELINE_H
+
+#include "base/clock.h"
+#include "node/compute.h"
+#include "swarm/links.h"
+#include "wire/step.h"
+
+#define PIPELINE_STEPS_MAX 1024
+
+struct pipeline;
+
+struct pipeline *pipeline_new(const struct clock *clock, const struct links *links, struct compute *compute,
+                              const struct node_id *self);
+void pipeline_free(struct pipeline *pipeline);
+/* n_embd, layers per shard (for probe states), fingerprint. NULL: none, every step is refused. */
+void pipeline_set_manifest(struct pipeline *pipeline, const struct manifest *manifest);
+/* FRAME_STEP, FRAME_TOKENS, FRAME_STEP_FAIL, FRAME_FORGET. */
+enum status pipeline_on_frame(struct pipeline *pipeline, const struct node_id *peer, enum frame_kind kind,
+                              struct bytes payload, struct error *err);
+void pipeline_on_down(struct pipeline *pipeline, const struct node_id *peer);
+
+/* The origin's side. Listens for one sequence until pipeline_close; on_tokens and on_fail come on the loop. */
+struct pipeline_listener {
+    void (*on_tokens)(void *ctx, const struct tokens_message *tokens);
+    void (*on_fail)(void *ctx, const struct step_fail_message *fail, const struct node_id *by);
+    void *ctx;
+};
+void pipeline_open(struct pipeline *pipeline, uint64_t sequence, const struct pipeline_listener *listener);
+/* Sends a step to the first node of its plan (also when that is us). Fails with NETWORK when there is no link.
+ */
+enum status pipeline_send(struct pipeline *pipeline, const struct step_message *step, struct error *err);
+/* Ends the listener and tells all nodes of the plan to forget the sequence. */
+void pipeline_close(struct pipeline *pipeline, uint64_t sequence, const struct plan *plan);
+
+#endif
