@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Noreturn void out_of_memory(size_t bytes)
 {
@@ -93,5 +94,20 @@ void *mem_try_aligned(size_t bytes)
     void *block = aligned_alloc(64, rounded ? rounded : 64);
     if (block)
         memset(block, 0, rounded ? rounded : 64);
+    return block;
+}
+
+void *mem_try_large(size_t bytes)
+{
+    const size_t page = (size_t)2 << 20;
+    size_t rounded;
+    if (__builtin_add_overflow(bytes, page - 1, &rounded))
+        return NULL;
+    if (bytes < page)
+        return mem_try_aligned(bytes);
+    rounded &= ~(page - 1);
+    void *block = aligned_alloc(page, rounded);
+    if (block)
+        (void)madvise(block, rounded, MADV_HUGEPAGE); /* a wish; without it only slower */
     return block;
 }

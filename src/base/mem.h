@@ -24,5 +24,7 @@ void *mem_try_array(size_t count, size_t bytes_each, size_t bytes_max);
 
 /* 64-byte aligned, for weights and activations; NULL when out. Freed with mem_free. */
 void *mem_try_aligned(size_t bytes);
+/* The same for what is large and written once: on huge pages where the system has them, and NOT zeroed. */
+void *mem_try_large(size_t bytes);
 
 #endif
