@@ -29,10 +29,8 @@ static int run(int argc, char **argv)
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return argc > 2 ? command_help(argv[2]) : print_overview(stdout);
     const struct command *command = command_find(name);
-    if (!command) {
-        fprintf(stderr, "shoal: there is no command '%s'; `shoal help` lists them\n", name);
-        return 2;
-    }
+    if (!command)
+        return command_help(name); /* says that there is none */
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0)
             return command_help(name);
