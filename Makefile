@@ -43,7 +43,7 @@ lib        = $(BUILD)/lib/lib$(1).a
 libs_for   = $(foreach f,$(1) $(call reverse,$(call may_use,$(1))),$(call lib,$(f)))
 ext_libs_for = $(foreach f,$(1) $(call may_use,$(1)),$(call pkg_libs,$(f))) -lm
 
-.PHONY: all deps demo test check bench asan tsan fuzz install clean $(FOLDERS)
+.PHONY: all deps demo test e2e unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
 .DELETE_ON_ERROR:
 all: $(BUILD)/shoal $(BUILD)/shoal-agent
 
@@ -104,7 +104,49 @@ unit: $(TESTS)
 unit-%: $$(foreach t,$$(TESTS),$$(if $$(findstring /tests/$$*/,$$t),$$t))
 	@tests/run_unit.sh $^
 
+# --- everything a newcomer calls ---------------------------------------------------------------------------
+deps:
+	@scripts/deps.sh test
+demo: all
+	@$(BUILD)/shoal demo
+# Unit and golden tests, then real processes (tests/e2e). Ends with "N passed, N failed, N skipped".
+test: all $(TESTS)
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal SHOAL_AGENT=$(abspath $(BUILD))/shoal-agent tests/run_all.sh $(TESTS)
+e2e: all
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/e2e/run.py $(ONLY)
+check: all
+	@python3 scripts/check.py --build $(BUILD)
+	@python3 scripts/check_man.py --shoal $(BUILD)/shoal
+bench: all $(BUILD)/bench/kernels
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal bench/run.sh $(BUILD)/bench/kernels
+$(BUILD)/bench/%: bench/%.c $(call libs_for,engine)
+	@mkdir -p $(@D)
+	@echo "  BENCH $<"
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(filter %.a,$^) $(call ext_libs_for,engine)
+asan:
+	@$(MAKE) BUILD=$(BUILD)-asan SANITIZE=address,undefined test
+tsan:
+	@$(MAKE) BUILD=$(BUILD)-tsan SANITIZE=thread unit
+
+# Fuzzing: make fuzz SECONDS=30 [ONLY=fz_gguf]. The first line of a target names the folder it links.
+SECONDS ?= 30
+fuzz:
+	@$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined OPT="-O1 -g" fuzz-targets
+	@tests/run_fuzz.sh $(BUILD)-fuzz $(SECONDS) $(ONLY)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fz_*.c))
+fuzz-targets: $(FUZZERS)
+fuzz_folder = $(shell sed -n '1s/.*links: *\([a-z]*\).*/\1/p' tests/fuzz/$(1).c)
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $$(call libs_for,$$(call fuzz_folder,$$*))
+	@mkdir -p $(@D)
+	@echo "  FUZZ  $<"
+	@$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $< $(filter %.a,$^) $(call ext_libs_for,$(call fuzz_folder,$*))
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/shoal
+	install $(BUILD)/shoal $(BUILD)/shoal-agent $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 man/shoal.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 models/*.gguf $(DESTDIR)$(PREFIX)/share/shoal/
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
