@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ struct loop {
     int wake_fd;
     struct event *wake, *defer;
     struct folders *folders;
+    struct loop_guest *guests;
 };
 
 struct timer {
@@ -178,11 +180,11 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
     pthread_mutex_lock(&loop->lock);
     bool was_empty = !loop->posted.first;
     calls_add(&loop->posted, fn, arg);
-    pthread_mutex_unlock(&loop->lock);
     uint64_t one = 1;
     if (was_empty) /* else a wake is already on its way */
         while (write(loop->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
             ;
+    pthread_mutex_unlock(&loop->lock); /* last: the call may free the loop */
 }
 
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
@@ -194,9 +196,20 @@ void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
 
 /* --- life --------------------------------------------------------------------------------------------- */
 
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    const rlim_t wanted = 65536;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 enum status loop_new(struct loop **out, struct error *err)
 {
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     struct loop *loop = mem_new(sizeof *loop);
     pthread_mutex_init(&loop->lock, NULL);
     loop->clock = (struct clock){.ops = &real_clock, .self = loop};
@@ -231,6 +244,10 @@ void loop_free(struct loop *loop)
     while (run_posted(loop) || run_deferred(loop))
         ;
     folders_free(loop->folders);
+    while (loop->guests)
+        loop->guests->leave(loop->guests);
+    while (run_posted(loop) || run_deferred(loop))
+        ;
     if (loop->wake)
         event_free(loop->wake);
     if (loop->defer)
@@ -278,6 +295,25 @@ bool loop_run_until(struct loop *loop, bool (*done)(void *arg), void *arg, uint6
 struct folders **loop_folders(struct loop *loop)
 {
     return &loop->folders;
+}
+
+void loop_guest_add(struct loop *loop, struct loop_guest *guest)
+{
+    guest->before = &loop->guests;
+    guest->next = loop->guests;
+    if (guest->next)
+        guest->next->before = &guest->next;
+    loop->guests = guest;
+}
+
+void loop_guest_remove(struct loop_guest *guest)
+{
+    if (!guest->before)
+        return;
+    *guest->before = guest->next;
+    if (guest->next)
+        guest->next->before = guest->before;
+    guest->before = NULL;
 }
 
 /* --- descriptors and signals -------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  *
  * Everything runs on the thread that calls loop_run, and everything here is for that thread only,
  * except loop_post and loop_stop. Callbacks may free any object of the loop, their own included.
- * SIGPIPE is ignored from the first loop_new on. */
+ * From the first loop_new on SIGPIPE is ignored and the soft limit of descriptors raised. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
