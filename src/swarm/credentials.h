@@ -2,7 +2,7 @@
  * key, and the cluster's name; and how they are made (init), kept and carried (join token).
  *
  * Token: shoal1:HOST:PORT/CLUSTER/KEY, KEY = base64url of swarm key and owner's public key (64 bytes).
- * Files in $XDG_CONFIG_HOME/shoal/ (0700): swarm.key (JSON: key, owner, cluster, entry), owner.key
+ * Files in $XDG_CONFIG_HOME/shoal/ (0700): swarm.key (JSON: key, owner, cluster, host, port), owner.key
  * (the owner's pair); both 0600, owner checked. The struct is secret: wipe with credentials_wipe. */
 #ifndef SWARM_CREDENTIALS_H
 #define SWARM_CREDENTIALS_H
@@ -42,7 +42,8 @@ char *credentials_folder(void);
 enum status credentials_load(struct credentials *out, const char *file, struct error *err);
 /* Writes swarm.key atomically with mode 0600; makes the folder. */
 enum status credentials_save(const struct credentials *credentials, struct error *err);
-/* `init`: makes what is missing (swarm key, owner pair), keeps what is there. */
+/* `init`: makes what is missing (swarm key, owner pair), keeps what is there. cluster and host NULL: as
+ * stored, else the defaults; given ones replace what is stored, never the key. */
 enum status credentials_init(struct credentials *out, const char *cluster, const char *host, uint16_t port,
                              struct error *err);
 /* The owner's pair; makes it when there is none yet (`split` may come before `init`). */
