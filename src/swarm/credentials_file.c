@@ -45,6 +45,7 @@ static enum status read_json(struct jv **out, const char *path, const char *form
     secret_buffer_free(&text);
     if (!status && strcmp(jv_get_text(*out, "format", ""), format) != 0) {
         jv_free(*out);
+        *out = NULL;
         status = error_set(err, STATUS_BAD_DATA, "'%s' has no \"format\": \"%s\"; it is not such a key file",
                            path, format);
     }
@@ -94,10 +95,9 @@ enum status credentials_load(struct credentials *out, const char *file, struct e
             err, STATUS_BAD_DATA,
             "'%s' is damaged: key, owner (64 hex digits each), cluster, host or port is not what it must be",
             path);
-    if (!status) {
+    if (!status)
         *out = loaded;
-        jv_free(json);
-    }
+    jv_free(json);
     credentials_wipe(&loaded);
     mem_free(path);
     return status;
