@@ -18,7 +18,7 @@
 struct gguf;
 struct tokenizer;
 
-#define TOKENIZER_TEXT_MAX  ((size_t)16 << 20) /* bytes of one text; longer: STATUS_LIMIT */
+#define TOKENIZER_TEXT_MAX  ((size_t)4 << 20) /* bytes of one text; longer: STATUS_LIMIT */
 #define TOKENIZER_VOCAB_MAX (1U << 24)
 #define TOKENIZER_NO_ID     UINT32_MAX
 
@@ -100,7 +100,7 @@ struct tokenizer_stream {
 };
 /* Appends what is whole by now, perhaps nothing. */
 void tokenizer_stream_push(struct tokenizer_stream *s, struct bytes token_bytes, struct buffer *out);
-/* Appends U+FFFD when bytes are still held back; the stream is fresh again. */
+/* Appends a U+FFFD for each byte still held back; the stream is fresh again. */
 void tokenizer_stream_finish(struct tokenizer_stream *s, struct buffer *out);
 
 #endif

@@ -1,0 +1,64 @@
+#include "model/unicode.h"
+
+uint8_t unicode_class(uint32_t code_point)
+{
+    uint32_t low = 0, end = unicode_n_runs; /* the last run that starts at or before it */
+    while (end - low > 1) {
+        uint32_t middle = low + (end - low) / 2;
+        if (unicode_runs[middle] >> 8 <= code_point)
+            low = middle;
+        else
+            end = middle;
+    }
+    return (uint8_t)(unicode_runs[low] & 0xff);
+}
+
+static uint32_t decode(const uint8_t *p, size_t n)
+{
+    switch (n) {
+    case 1:
+        return p[0];
+    case 2:
+        return (p[0] & 0x1fU) << 6 | (p[1] & 0x3fU);
+    case 3:
+        return (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU);
+    default:
+        return (p[0] & 0x07U) << 18 | (p[1] & 0x3fU) << 12 | (p[2] & 0x3fU) << 6 | (p[3] & 0x3fU);
+    }
+}
+
+struct unicode_point unicode_at(struct bytes text, size_t at)
+{
+    struct unicode_point point = {0};
+    if (at >= text.size)
+        return point;
+    size_t n = utf8_valid_length(text.data + at, text.size - at);
+    point.value = n ? decode(text.data + at, n) : 0xfffd;
+    point.n_bytes = (uint8_t)(n ? n : 1);
+    point.class_bits = unicode_class(point.value);
+    return point;
+}
+
+size_t unicode_encode(uint8_t out[4], uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (uint8_t)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (uint8_t)(0xc0 | c >> 6);
+        out[1] = (uint8_t)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | c >> 12);
+        out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (uint8_t)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | c >> 18);
+    out[1] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (uint8_t)(0x80 | (c & 0x3f));
+    return 4;
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Writes src/model/unicode_tables.c: the class of every code point, as runs, from Python's unicodedata.
+
+usage: tools/make_unicode_tables.py > src/model/unicode_tables.c
+The Unicode version is that of the Python that runs this; it is named in the file.
+"""
+import unicodedata
+
+UPPER, LOWER, OTHER, MARK, NUMBER, PUNCTUATION, SYMBOL, SPACE = (1 << i for i in range(8))
+BY_CATEGORY = {'Lu': UPPER, 'Lt': UPPER, 'Ll': LOWER, 'Lm': OTHER, 'Lo': OTHER}
+BY_MAJOR = {'M': MARK, 'N': NUMBER, 'P': PUNCTUATION, 'S': SYMBOL}
+# The White_Space property (PropList.txt), which \s means; Python's isspace() has U+001C to U+001F besides.
+WHITE = {*range(0x09, 0x0e), 0x20, 0x85, 0xa0, 0x1680, *range(0x2000, 0x200b), 0x2028, 0x2029, 0x202f, 0x205f, 0x3000}
+
+
+def bits(cp):
+    if cp in WHITE:
+        return SPACE
+    category = unicodedata.category(chr(cp))
+    return BY_CATEGORY.get(category) or BY_MAJOR.get(category[0], 0)
+
+
+runs = []
+for cp in range(0x110000):
+    b = bits(cp)
+    if not runs or runs[-1] & 0xff != b:
+        runs.append(cp << 8 | b)
+
+print(f'/* Made by tools/make_unicode_tables.py from Unicode {unicodedata.unidata_version}. Not edited by hand.')
+print(' * One entry for each run of code points: first << 8 | class bits of unicode.h. Sorted. */')
+print('#include "model/unicode.h"\n')
+print('/* clang-format off */')
+print('const uint32_t unicode_runs[] = {')
+for i in range(0, len(runs), 12):
+    print('    ' + ' '.join(f'{r:#x},' for r in runs[i:i + 12]))
+print('};')
+print(f'const uint32_t unicode_n_runs = {len(runs)};')
+print(f'const char unicode_version[] = "{unicodedata.unidata_version}";')
