@@ -51,6 +51,9 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
 bool readiness_is_ready(const struct readiness *readiness);
 /* The proven plan while ready, else NULL. */
 const struct plan *readiness_plan(const struct readiness *readiness);
+/* Whether a plan, proven or not, could still carry steps: its nodes alive, loaded and linked. */
+bool readiness_plan_holds(const struct readiness *readiness, const struct plan *plan);
+const struct manifest *readiness_manifest(const struct readiness *readiness);
 /* The last result, right or wrong, or NULL. */
 const struct probe_result *readiness_last(const struct readiness *readiness);
 /* Who should probe now; zero when nobody can. */

@@ -70,7 +70,9 @@ struct step_message {
 void step_encode(struct buffer *out, const struct step_message *message);
 enum status step_decode(struct step_message *out, struct bytes in, struct error *err);
 
-struct tokens_message { /* FRAME_TOKENS: last node -> origin, and -> first node while n_ahead > 0 */
+/* FRAME_TOKENS: last node -> origin, and -> first node while n_ahead > 0. Without STEP_SAMPLE in flags no token
+ * was drawn: the message says that all positions before `position` have gone through (a chunk of a prompt). */
+struct tokens_message {
     uint64_t sequence, plan_hash, turn;
     uint32_t flags;
     uint32_t position; /* of the token drawn */

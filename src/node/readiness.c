@@ -1,0 +1,463 @@
+#include "node/readiness.h"
+
+#include "base/mem.h"
+#include "node/pipeline.h"
+#include "node/verdict.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PROBE_RETRY_MS  500
+#define PROBE_RESEND_MS 2000
+
+struct readiness {
+    const struct clock *clock;
+    const struct links *links;
+    const struct roster *roster;
+    struct pipeline *pipeline;
+    struct readiness_events events;
+    void *ctx;
+    const struct manifest *manifest;
+    struct probe_result last;
+    bool has_last, was_ready;
+    uint64_t number;
+    /* our own probe under way */
+    bool running;
+    uint64_t sequence, began_us;
+    struct probe_result trial;
+    uint64_t retry_ms; /* not before */
+    struct timer *timer, *resend_timer;
+};
+
+static const struct node_id *self_id(const struct readiness *readiness)
+{
+    return &roster_self(readiness->roster)->record.id;
+}
+
+/* The origin whose links count: ours, when prompts come in here. */
+static struct node_id origin(const struct readiness *readiness)
+{
+    struct node_id nobody = {0};
+    return roster_self(readiness->roster)->record.role == ROLE_SERVE ? *self_id(readiness) : nobody;
+}
+
+struct node_id readiness_prober(const struct readiness *readiness)
+{
+    struct node_id nobody = {0};
+    const struct roster_entry *coordinator = roster_coordinator(readiness->roster);
+    if (coordinator)
+        return coordinator->record.id;
+    for (size_t i = 0; i < roster_count(readiness->roster); i++) {
+        const struct roster_entry *entry = roster_at(readiness->roster, i);
+        const struct record_shard *s = record_shard_find(&entry->record, 0);
+        if (entry->alive && s && s->state == SHARD_LOADED)
+            return entry->record.id;
+    }
+    return nobody;
+}
+
+static struct jv *result_to_json(const struct probe_result *result)
+{
+    struct jv *json = jv_object_new(), *epochs = jv_array_new();
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016" PRIx64, result->plan_hash);
+    jv_set_bool(json, "right", result->right);
+    jv_set(json, "plan", plan_to_json(&result->plan));
+    jv_set_text(json, "plan_hash", hash);
+    jv_set_int(json, "number", (int64_t)result->number);
+    for (uint32_t i = 0; i < result->plan.n_stages; i++)
+        jv_append(epochs, jv_int_new((int64_t)result->epochs[i]));
+    jv_set(json, "epochs", epochs);
+    jv_set_hex(json, "prober", result->prober.bytes, NODE_ID_BYTES);
+    jv_set_int(json, "wrong_stage", result->wrong_stage);
+    jv_set_bool(json, "timed_out", result->timed_out);
+    jv_set_text(json, "text", result->text);
+    jv_set_int(json, "took_us", (int64_t)result->took_us);
+    return json;
+}
+
+static enum status result_from_json(struct probe_result *out, const struct jv *json,
+                                    const struct sha256 *fingerprint, struct error *err)
+{
+    struct probe_result result = {0};
+    enum status status = plan_from_json(&result.plan, jv_get(json, "plan"), err);
+    if (status)
+        return status;
+    const struct jv *epochs = jv_get(json, "epochs");
+    int64_t wrong_stage = jv_get_int(json, "wrong_stage", -1);
+    if (jv_count(epochs) != result.plan.n_stages || wrong_stage < -1 ||
+        wrong_stage >= (int64_t)result.plan.n_stages ||
+        !jv_get_hex(json, "prober", result.prober.bytes, NODE_ID_BYTES))
+        return error_set(err, STATUS_BAD_DATA, "probe result: bad epochs, stage or prober");
+    for (uint32_t i = 0; i < result.plan.n_stages; i++)
+        result.epochs[i] = (uint64_t)jv_int(jv_at(epochs, i), 0);
+    result.right = jv_get_bool(json, "right", false);
+    result.number = (uint64_t)jv_get_int(json, "number", 0);
+    result.wrong_stage = (int32_t)wrong_stage;
+    result.timed_out = jv_get_bool(json, "timed_out", false);
+    result.took_us = (uint64_t)jv_get_int(json, "took_us", 0);
+    result.plan_hash = plan_hash(&result.plan, fingerprint);
+    snprintf(result.text, sizeof result.text, "%s", jv_get_text(json, "text", ""));
+    *out = result;
+    return STATUS_OK;
+}
+
+static void send_result(struct readiness *readiness, const struct node_id *only)
+{
+    struct jv *json = result_to_json(&readiness->last);
+    char *text = jv_print(json, JV_COMPACT);
+    jv_free(json);
+    for (size_t i = 0; i < roster_count(readiness->roster); i++) {
+        const struct roster_entry *entry = roster_at(readiness->roster, i);
+        if (!entry->is_self && entry->linked && (!only || node_id_equal(only, &entry->record.id)))
+            (void)links_send(readiness->links, &entry->record.id, FRAME_PROBED, bytes_of_text(text));
+    }
+    mem_free(text);
+}
+
+static void note_change(struct readiness *readiness)
+{
+    readiness->was_ready = readiness_is_ready(readiness);
+    readiness->events.changed(readiness->ctx);
+}
+
+/* --- our own probe ------------------------------------------------------------------------------------------
+ */
+
+static void end_probe(struct readiness *readiness, bool right, int32_t wrong_stage, const char *text)
+{
+    struct probe_result *result = &readiness->trial;
+    pipeline_close(readiness->pipeline, readiness->sequence, &result->plan);
+    readiness->running = false;
+    result->right = right;
+    result->wrong_stage = wrong_stage;
+    result->took_us = clock_us(readiness->clock) - readiness->began_us;
+    result->came_ms = clock_ms(readiness->clock);
+    result->number = ++readiness->number;
+    snprintf(result->text, sizeof result->text, "%s", text);
+    readiness->last = *result;
+    readiness->has_last = true;
+    readiness->retry_ms = result->came_ms + (right ? PROBE_REPEAT_MS : PROBE_RETRY_MS);
+    clock_timer_set(readiness->clock, readiness->timer, right ? PROBE_REPEAT_MS : PROBE_RETRY_MS);
+    send_result(readiness, NULL);
+    note_change(readiness);
+}
+
+static int32_t stage_of_shard(const struct plan *plan, const struct manifest *manifest, uint32_t shard)
+{
+    for (uint32_t i = 0; i < plan->n_stages; i++)
+        if (manifest->shards[shard].span.first_layer < plan->stages[i].layer_end)
+            return (int32_t)i;
+    return -1;
+}
+
+static void on_tokens(void *ctx, const struct tokens_message *tokens)
+{
+    struct readiness *readiness = ctx;
+    const struct manifest *manifest = readiness->manifest;
+    char text[200];
+    if (!readiness->running || !manifest || tokens->plan_hash != readiness->trial.plan_hash)
+        return;
+    for (uint32_t i = 0; i < manifest->n_shards; i++) {
+        if (i < tokens->n_states && sha256_equal(&tokens->states[i], &manifest->probe_states[i]))
+            continue;
+        char expected[2 * SHA256_BYTES + 1], found[2 * SHA256_BYTES + 1] = "nothing";
+        sha256_hex(expected, &manifest->probe_states[i]);
+        if (i < tokens->n_states)
+            sha256_hex(found, &tokens->states[i]);
+        snprintf(text, sizeof text, "after shard %u the hidden states are %.12s, the manifest says %.12s", i,
+                 found, expected);
+        end_probe(readiness, false, stage_of_shard(&readiness->trial.plan, manifest, i), text);
+        return;
+    }
+    if (tokens->token != manifest->probe_next) {
+        snprintf(text, sizeof text, "the token drawn is %u, the manifest says %u", tokens->token,
+                 manifest->probe_next);
+        end_probe(readiness, false, (int32_t)readiness->trial.plan.n_stages - 1, text);
+        return;
+    }
+    end_probe(readiness, true, -1, "");
+}
+
+static void on_fail(void *ctx, const struct step_fail_message *fail, const struct node_id *by)
+{
+    struct readiness *readiness = ctx;
+    char text[400], id[NODE_ID_SHORT_BYTES];
+    if (!readiness->running)
+        return;
+    node_id_short(id, by);
+    snprintf(text, sizeof text, "node %s could not run its part: %s (%s)", id, step_failure_name(fail->failure),
+             fail->text);
+    uint32_t n = readiness->trial.plan.n_stages;
+    end_probe(readiness, false, fail->stage < n ? (int32_t)fail->stage : -1, text);
+}
+
+static void start_probe(struct readiness *readiness, const struct plan *plan)
+{
+    static struct step_message step; /* loop thread only; large */
+    const struct manifest *manifest = readiness->manifest;
+    struct error err;
+    struct probe_result *trial = &readiness->trial;
+    *trial = (struct probe_result){.plan = *plan, .wrong_stage = -1, .prober = *self_id(readiness)};
+    trial->plan_hash = plan_hash(plan, &manifest->fingerprint);
+    for (uint32_t i = 0; i < plan->n_stages; i++)
+        trial->epochs[i] = roster_find(readiness->roster, &plan->stages[i].node)->record.epoch;
+    readiness->sequence = crypto_random_u64() | PROBE_SEQUENCE_FLAG;
+    readiness->began_us = clock_us(readiness->clock);
+    readiness->running = true;
+
+    memset(&step, 0, sizeof step);
+    step.sequence = readiness->sequence;
+    step.plan_hash = trial->plan_hash;
+    step.origin = *self_id(readiness);
+    step.flags = STEP_PROBE | STEP_SAMPLE;
+    step.plan = *plan;
+    step.sampling = (struct step_sampling){.top_p = 1, .repeat_penalty = 1};
+    step.n_tokens = manifest->n_probe_tokens;
+    memcpy(step.tokens, manifest->probe_tokens, manifest->n_probe_tokens * sizeof step.tokens[0]);
+    struct pipeline_listener listener = {.on_tokens = on_tokens, .on_fail = on_fail, .ctx = readiness};
+    pipeline_open(readiness->pipeline, readiness->sequence, &listener);
+    clock_timer_set(readiness->clock, readiness->timer, PROBE_TIMEOUT_MS);
+    if (pipeline_send(readiness->pipeline, &step, &err))
+        end_probe(readiness, false, 0, err.text);
+}
+
+static bool same_epochs(const struct readiness *readiness, const struct probe_result *result)
+{
+    for (uint32_t i = 0; i < result->plan.n_stages; i++) {
+        const struct roster_entry *entry = roster_find(readiness->roster, &result->plan.stages[i].node);
+        if (!entry || entry->record.epoch != result->epochs[i])
+            return false;
+    }
+    return true;
+}
+
+static void maybe_probe(struct readiness *readiness)
+{
+    struct plan plan;
+    uint32_t gap, stage;
+    struct node_id from = origin(readiness), prober = readiness_prober(readiness);
+    if (readiness->running || !readiness->manifest || !node_id_equal(&prober, self_id(readiness)) ||
+        !plan_make(&plan, &gap, readiness->roster, readiness->manifest) ||
+        !plan_holds(&plan, NULL, &from, readiness->roster, readiness->manifest, &stage))
+        return;
+    uint64_t now = clock_ms(readiness->clock), hash = plan_hash(&plan, &readiness->manifest->fingerprint);
+    bool same = readiness->has_last && readiness->last.plan_hash == hash &&
+                node_id_equal(&readiness->last.prober, self_id(readiness)) &&
+                same_epochs(readiness, &readiness->last);
+    if (same && now < readiness->retry_ms)
+        return;
+    start_probe(readiness, &plan);
+}
+
+static void on_timer(void *arg)
+{
+    struct readiness *readiness = arg;
+    if (readiness->running) {
+        char text[96];
+        snprintf(text, sizeof text, "no answer within %.1f s", (double)PROBE_TIMEOUT_MS / 1000);
+        readiness->trial.timed_out = true;
+        end_probe(readiness, false, -1, text);
+        return;
+    }
+    readiness_consider(readiness);
+}
+
+/* A peer that missed the result, or came to its view later, gets it again. */
+static void on_resend(void *arg)
+{
+    struct readiness *readiness = arg;
+    if (readiness->has_last && node_id_equal(&readiness->last.prober, self_id(readiness)))
+        send_result(readiness, NULL);
+    clock_timer_set(readiness->clock, readiness->resend_timer, PROBE_RESEND_MS);
+}
+
+/* --- interface
+ * ------------------------------------------------------------------------------------------------ */
+
+struct readiness *readiness_new(const struct clock *clock, const struct links *links,
+                                const struct roster *roster, struct pipeline *pipeline,
+                                const struct readiness_events *events, void *ctx)
+{
+    struct readiness *readiness = mem_new(sizeof *readiness);
+    readiness->clock = clock;
+    readiness->links = links;
+    readiness->roster = roster;
+    readiness->pipeline = pipeline;
+    readiness->events = *events;
+    readiness->ctx = ctx;
+    readiness->timer = clock_timer_new(clock, on_timer, readiness);
+    readiness->resend_timer = clock_timer_new(clock, on_resend, readiness);
+    clock_timer_set(clock, readiness->resend_timer, PROBE_RESEND_MS);
+    return readiness;
+}
+
+void readiness_free(struct readiness *readiness)
+{
+    if (!readiness)
+        return;
+    clock_timer_free(readiness->clock, readiness->timer);
+    clock_timer_free(readiness->clock, readiness->resend_timer);
+    mem_free(readiness);
+}
+
+void readiness_set_manifest(struct readiness *readiness, const struct manifest *manifest)
+{
+    readiness->manifest = manifest;
+    readiness->has_last = false;
+    readiness_consider(readiness);
+}
+
+void readiness_consider(struct readiness *readiness)
+{
+    maybe_probe(readiness);
+    if (readiness_is_ready(readiness) != readiness->was_ready)
+        note_change(readiness);
+}
+
+void readiness_on_up(struct readiness *readiness, const struct node_id *peer)
+{
+    if (readiness->has_last && node_id_equal(&readiness->last.prober, self_id(readiness)))
+        send_result(readiness, peer);
+}
+
+enum status readiness_on_frame(struct readiness *readiness, const struct node_id *peer, struct bytes payload,
+                               struct error *err)
+{
+    struct jv *json;
+    if (!readiness->manifest)
+        return STATUS_OK;
+    enum status status = jv_parse(&json, payload, NULL, err);
+    if (status)
+        return error_wrap(err, STATUS_BAD_DATA, "probe result");
+    struct probe_result result;
+    status = result_from_json(&result, json, &readiness->manifest->fingerprint, err);
+    jv_free(json);
+    if (status)
+        return status;
+    if (!node_id_equal(&result.prober, peer))
+        return error_set(err, STATUS_REFUSED, "probe result of another node than its sender");
+    struct node_id prober = readiness_prober(readiness);
+    if (!node_id_equal(&prober, peer))
+        return STATUS_OK; /* not its turn, as we see it; it sends again when it is */
+    bool same_prober = readiness->has_last && node_id_equal(&readiness->last.prober, peer);
+    if (same_prober && result.number == readiness->last.number)
+        return STATUS_OK;
+    result.came_ms = clock_ms(readiness->clock);
+    readiness->last = result;
+    readiness->has_last = true;
+    note_change(readiness);
+    return STATUS_OK;
+}
+
+bool readiness_is_ready(const struct readiness *readiness)
+{
+    uint32_t stage;
+    struct node_id from = origin(readiness);
+    return readiness->manifest && readiness->has_last && readiness->last.right &&
+           plan_holds(&readiness->last.plan, readiness->last.epochs, &from, readiness->roster,
+                      readiness->manifest, &stage);
+}
+
+const struct plan *readiness_plan(const struct readiness *readiness)
+{
+    return readiness_is_ready(readiness) ? &readiness->last.plan : NULL;
+}
+
+bool readiness_plan_holds(const struct readiness *readiness, const struct plan *plan)
+{
+    uint32_t stage;
+    struct node_id from = origin(readiness);
+    return readiness->manifest && plan_holds(plan, NULL, &from, readiness->roster, readiness->manifest, &stage);
+}
+
+const struct manifest *readiness_manifest(const struct readiness *readiness)
+{
+    return readiness->manifest;
+}
+
+const struct probe_result *readiness_last(const struct readiness *readiness)
+{
+    return readiness->has_last ? &readiness->last : NULL;
+}
+
+bool readiness_probe_running(const struct readiness *readiness, uint64_t *out_since_ms)
+{
+    *out_since_ms = readiness->began_us / 1000;
+    return readiness->running;
+}
+
+/* --- diagnosis ----------------------------------------------------------------------------------------------
+ */
+
+static void explain_links(const struct readiness *readiness, const struct plan *plan, uint32_t stage,
+                          struct finding_list *out)
+{
+    struct node_id from = origin(readiness);
+    const struct node_id *a = &plan->stages[stage].node, *b = &plan->stages[(stage + 1) % plan->n_stages].node;
+    if (!node_id_is_zero(&from) && (node_id_equal(a, b) || roster_linked(readiness->roster, a, b)))
+        b = &from; /* those two are linked: it is the front door that lacks a link */
+    char x[NODE_ID_SHORT_BYTES], y[NODE_ID_SHORT_BYTES];
+    node_id_short(x, a);
+    node_id_short(y, b);
+    struct finding *f =
+        finding_add(out, FINDING_PEER_UNREACHABLE, FINDING_NO_SHARD, b,
+                    "node %s has no link to node %s, and the plan needs one; both are alive", x, y);
+    const struct roster_entry *entry = roster_find(readiness->roster, b);
+    if (f && entry && entry->record.n_addresses) {
+        char address[ADDRESS_TEXT_BYTES];
+        address_text(address, &entry->record.addresses[0]);
+        jv_set_text(finding_evidence(f), "address", address);
+        finding_set_action(f, "shoal doctor --node %s", address);
+    }
+}
+
+static void explain_wrong(const struct readiness *readiness, struct finding_list *out)
+{
+    const struct probe_result *last = &readiness->last;
+    const struct node_id *node = last->wrong_stage >= 0 ? &last->plan.stages[last->wrong_stage].node : NULL;
+    char id[NODE_ID_SHORT_BYTES] = "?";
+    if (node)
+        node_id_short(id, node);
+    bool is_wrong = !last->timed_out && strstr(last->text, "manifest says") != NULL;
+    struct finding *f = finding_add(
+        out, is_wrong ? FINDING_PROBE_WRONG : FINDING_PROBE_FAILED, FINDING_NO_SHARD, node,
+        is_wrong ? "node %s computes wrongly: %s" : "the probe token stopped at node %s: %s", id, last->text);
+    if (f) {
+        f->since_ms = last->came_ms;
+        finding_set_action(f, "shoal status");
+    }
+}
+
+static void explain_pending(const struct readiness *readiness, const struct plan *plan,
+                            struct finding_list *out)
+{
+    struct node_id prober = readiness_prober(readiness);
+    char id[NODE_ID_SHORT_BYTES];
+    node_id_short(id, &prober);
+    struct finding *f = finding_add(
+        out, FINDING_PROBE_FAILED, FINDING_NO_SHARD, NULL,
+        "the probe token of node %s has not yet come through the %u nodes of the plan", id, plan->n_stages);
+    if (f) {
+        f->eta_s = 1;
+        finding_set_action(f, "shoal status");
+    }
+}
+
+void readiness_explain(const struct readiness *readiness, struct finding_list *out)
+{
+    struct plan plan;
+    uint32_t gap, stage;
+    struct node_id from = origin(readiness);
+    if (!readiness->manifest || readiness_is_ready(readiness) ||
+        !plan_make(&plan, &gap, readiness->roster, readiness->manifest))
+        return;
+    if (!plan_holds(&plan, NULL, &from, readiness->roster, readiness->manifest, &stage))
+        explain_links(readiness, &plan, stage, out);
+    else if (readiness->has_last && !readiness->last.right &&
+             readiness->last.plan_hash == plan_hash(&plan, &readiness->manifest->fingerprint))
+        explain_wrong(readiness, out);
+    else
+        explain_pending(readiness, &plan, out);
+}
