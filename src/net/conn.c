@@ -205,9 +205,12 @@ static void on_connected(struct conn *conn)
     struct endpoint local;
     bool is_self = !failed && conn_local(conn, &local) && local.port == conn->remote.port &&
                    strcmp(local.ip, conn->remote.ip) == 0;
-    if (failed || is_self)
+    if (failed || is_self) {
         conn_end_with(conn, CONN_END_UNREACHED, "%s", strerror(failed ? failed : ECONNREFUSED));
-    else if (conn->ssl)
+        return;
+    }
+    conn->connected_us = clock_us(loop_clock(conn->loop));
+    if (conn->ssl)
         be_connected(conn, SSL_get_app_data(conn->ssl));
     else
         become_open(conn);
@@ -301,6 +304,7 @@ struct conn *conn_accept(struct loop *loop, int fd, const struct endpoint *from,
 {
     struct conn *conn = conn_new(loop, from, limits, events, arg);
     conn->fd = fd;
+    conn->connected_us = clock_us(loop_clock(loop));
     prepare_socket(fd);
     if (tls)
         conn->ssl = tls_session(tls, fd, false);
@@ -351,6 +355,11 @@ bool conn_is_open(const struct conn *conn)
 bool conn_is_dialed(const struct conn *conn)
 {
     return conn->dialed;
+}
+
+uint64_t conn_connected_us(const struct conn *conn)
+{
+    return conn->connected_us;
 }
 
 uint64_t conn_bytes_in(const struct conn *conn)

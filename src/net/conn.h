@@ -81,6 +81,7 @@ const struct endpoint *conn_remote(const struct conn *conn);
 bool conn_local(const struct conn *conn, struct endpoint *out);
 bool conn_is_open(const struct conn *conn);
 bool conn_is_dialed(const struct conn *conn);
+uint64_t conn_connected_us(const struct conn *conn); /* clock_us when TCP was connected; 0: not yet */
 uint64_t conn_bytes_in(const struct conn *conn);
 uint64_t conn_bytes_out(const struct conn *conn);
 /* The TLS exporter (RFC 8446 section 7.5): equal on both sides of this connection and on no other. */

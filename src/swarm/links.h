@@ -119,6 +119,53 @@ struct links {
     void *self;
 };
 
+/* --- the real ones (tests/sim has its own) ------------------------------------------------------------ */
+
+struct loop;
+struct identity;
+
+struct links_config {
+    const struct identity *identity; /* outlives the links */
+    struct shared_key psk;           /* swarm_keys.link_psk */
+    enum node_role role;
+    const char *cluster;
+    const char *listen_ip;     /* numeric; "" : all addresses of both families */
+    uint16_t port;             /* 0: any free one that is free for UDP too, and the next one for TCP and UDP */
+    struct address advertised; /* family 0: none */
+    uint32_t arithmetic;
+};
+
+/* BUSY: the port is taken (says by whom); NETWORK: it cannot be listened on. Everything else (who dials
+ * whom, failures) comes with events. */
+enum status links_new(struct links **out, struct loop *loop, const struct links_config *config,
+                      const struct links_events *events, void *ctx, struct error *err);
+/* Tells every peer that we go, and closes; no event comes any more. NULL is fine. */
+void links_free(struct links *links);
+uint16_t links_port(const struct links *links);
+
+/* What happened at one address, step by step, for `doctor --node HOST:PORT`. */
+struct links_examination {
+    char host[256];
+    uint16_t port;
+    struct address address; /* the one that was tried; family 0: none was found */
+    struct {
+        enum { EXAMINED_NOT_TRIED, EXAMINED_OK, EXAMINED_FAILED } outcome;
+        double ms;
+    } steps[LINK_STEP_UP + 1]; /* LINK_STEP_UP: one ping and its answer */
+    enum link_fault fault;     /* NONE: all is well */
+    char text[512];            /* why it failed */
+    struct link_hello hello;   /* who answered, once identity is OK */
+};
+/* Makes a connection of its own, which never becomes a link. Calls done once, unless the links are freed. */
+void links_examine(struct links *links, const char *host, uint16_t port,
+                   void (*done)(void *ctx, const struct links_examination *result), void *ctx);
+
+/* What was refused since the start, by cause. */
+struct links_counts {
+    uint64_t n_accepted, n_wrong_key, n_not_swarm, n_other, n_throttled, n_pushed_out;
+};
+struct links_counts links_counts(const struct links *links);
+
 static inline enum status links_send(const struct links *links, const struct node_id *peer,
                                      enum frame_kind kind, struct bytes payload)
 {

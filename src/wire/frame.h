@@ -16,7 +16,9 @@ enum frame_kind {
     FRAME_HELLO = 1, /* link: who, role, channel, versions (JSON) */
     FRAME_AUTH,      /* link: signature over the exporter */
     FRAME_PING,      /* link: u64 sender's clock */
-    FRAME_PONG,      /* link: the same back */
+    FRAME_PONG,      /* link: the same back, i64 answerer's wall clock in ms */
+    FRAME_ACCEPT,    /* link: the lower id takes this control connection (empty) */
+    FRAME_READY,     /* link: both connections are proved on this side; others may follow (empty) */
     FRAME_BYE,       /* link: why it closes (JSON {code, text}) */
     FRAME_COMMAND,   /* JSON, DESIGN section 6 */
     FRAME_RESPONSE,  /* JSON */
