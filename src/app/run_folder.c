@@ -1,0 +1,159 @@
+#include "app/run_folder.h"
+
+#include "base/crypto.h"
+#include "base/jv.h"
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *folder_path(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (runtime && *runtime)
+        return mem_format("%s/shoal", runtime);
+    return mem_format("/tmp/shoal-%u", (unsigned)getuid());
+}
+
+static enum status open_folder(char **out_path, struct error *err)
+{
+    char *path = folder_path();
+    struct stat st;
+    enum status status = STATUS_OK;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        status = error_set_errno(err, STATUS_IO, errno, "the run folder '%s' cannot be made", path);
+    else if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        status = error_set(err, STATUS_REFUSED, "the run folder '%s' is no folder", path);
+    else if (st.st_uid != getuid() || (st.st_mode & 077))
+        status = error_set(err, STATUS_REFUSED,
+                           "the run folder '%s' is not ours alone (owner %u, mode %03o); remove it, or set "
+                           "XDG_RUNTIME_DIR",
+                           path, (unsigned)st.st_uid, (unsigned)st.st_mode & 0777);
+    if (status) {
+        mem_free(path);
+        return status;
+    }
+    *out_path = path;
+    return STATUS_OK;
+}
+
+static enum status write_entry(const char *path, const struct run_entry *entry, struct error *err)
+{
+    struct jv *json = jv_object_new();
+    jv_set_text(json, "role", entry->role);
+    jv_set_int(json, "pid", entry->pid);
+    jv_set_text(json, "url", entry->url);
+    jv_set_text(json, "token", entry->token);
+    char *text = jv_print(json, JV_INDENTED), *part = mem_format("%s.part", path);
+    enum status status = STATUS_OK;
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    size_t n = strlen(text);
+    if (fd < 0 || write(fd, text, n) != (ssize_t)n || close(fd) != 0 || rename(part, path) != 0)
+        status = error_set_errno(err, STATUS_IO, errno, "writing '%s'", path);
+    crypto_wipe(text, n);
+    mem_free(text);
+    mem_free(part);
+    jv_free(json);
+    return status;
+}
+
+enum status run_folder_publish(struct run_entry *entry, struct error *err)
+{
+    uint8_t token[(ACCESS_TOKEN_BYTES - 1) / 2];
+    char *folder;
+    enum status status = open_folder(&folder, err);
+    if (status)
+        return status;
+    crypto_random(token, sizeof token);
+    hex_encode(entry->token, token, sizeof token);
+    entry->pid = (int)getpid();
+    char *path = mem_format("%s/%s-%d.json", folder, entry->role, entry->pid);
+    status = write_entry(path, entry, err);
+    mem_free(path);
+    mem_free(folder);
+    return status;
+}
+
+void run_folder_retract(const struct run_entry *entry)
+{
+    char *folder = folder_path(), *path = mem_format("%s/%s-%d.json", folder, entry->role, entry->pid);
+    if (entry->pid == (int)getpid())
+        unlink(path);
+    mem_free(path);
+    mem_free(folder);
+}
+
+static bool copy_text(char *out, size_t size, const struct jv *json, const char *key)
+{
+    const char *text = jv_get_text(json, key, NULL);
+    if (!text || strlen(text) >= size)
+        return false;
+    memcpy(out, text, strlen(text) + 1);
+    return true;
+}
+
+static bool read_entry(struct run_entry *out, const char *path)
+{
+    uint8_t data[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, data, sizeof data);
+    close(fd);
+    struct jv *json;
+    if (n <= 0 || jv_parse(&json, bytes_of(data, (size_t)n), NULL, NULL))
+        return false;
+    int64_t pid = jv_get_int(json, "pid", 0);
+    bool ok = pid > 0 && pid < INT32_MAX && copy_text(out->url, sizeof out->url, json, "url") &&
+              copy_text(out->token, sizeof out->token, json, "token") &&
+              copy_text(out->role, sizeof out->role, json, "role");
+    out->pid = (int)pid;
+    jv_free(json);
+    return ok;
+}
+
+static int rank(const struct run_entry *entry)
+{
+    return strcmp(entry->role, "serve") == 0 ? 0 : strcmp(entry->role, "node") == 0 ? 1 : 2;
+}
+
+enum status run_folder_find(struct run_entry *out, struct error *err)
+{
+    char *folder;
+    enum status status = open_folder(&folder, err);
+    if (status)
+        return status;
+    bool found = false;
+    DIR *dir = opendir(folder);
+    for (struct dirent *row; dir && (row = readdir(dir));) {
+        struct run_entry entry;
+        size_t n = strlen(row->d_name);
+        if (n < 6 || strcmp(row->d_name + n - 5, ".json") != 0)
+            continue;
+        char *path = mem_format("%s/%s", folder, row->d_name);
+        if (!read_entry(&entry, path) || (kill(entry.pid, 0) != 0 && errno == ESRCH)) {
+            unlink(path);
+        } else if (!found || rank(&entry) < rank(out) || (rank(&entry) == rank(out) && entry.pid < out->pid)) {
+            *out = entry;
+            found = true;
+        }
+        mem_free(path);
+    }
+    if (dir)
+        closedir(dir);
+    if (!found)
+        status = error_set(
+            err, STATUS_NOT_FOUND,
+            "no shoal process of this user runs on this machine (looked in %s); start one with `shoal node` "
+            "or `shoal demo`, or give --api URL",
+            folder);
+    mem_free(folder);
+    return status;
+}

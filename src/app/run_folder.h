@@ -1,0 +1,25 @@
+/* run_folder - where the processes of one user find each other on this machine: $XDG_RUNTIME_DIR/shoal, or
+ * /tmp/shoal-UID, 0700; one file a process (ROLE-PID.json) with the URL of its API and its access token. Files
+ * of processes that are gone are removed by whoever meets them. */
+#ifndef APP_RUN_FOLDER_H
+#define APP_RUN_FOLDER_H
+
+#include "base/error.h"
+
+#define ACCESS_TOKEN_BYTES 65 /* 64 hex digits and a NUL */
+
+struct run_entry {
+    char url[128];
+    char token[ACCESS_TOKEN_BYTES];
+    char role[16]; /* "serve", "node", "entry", "seed" */
+    int pid;
+};
+
+/* Makes the folder, draws a token into entry->token and writes the file; pid is filled in. REFUSED: the folder
+ * belongs to somebody else. */
+enum status run_folder_publish(struct run_entry *entry, struct error *err);
+void run_folder_retract(const struct run_entry *entry);
+/* A serve first, then a node, then any other; the lowest pid of those. NOT_FOUND: none runs here. */
+enum status run_folder_find(struct run_entry *out, struct error *err);
+
+#endif
