@@ -9,10 +9,13 @@
 
 struct gguf;
 
-#define MODEL_LAYERS_MAX 4096
-#define MODEL_EMBD_MAX   (1U << 20)
-#define MODEL_VOCAB_MAX  (1U << 24)
-#define MODEL_HEADS_MAX  4096
+#define MODEL_LAYERS_MAX   4096
+#define MODEL_EMBD_MAX     (1U << 20)
+#define MODEL_VOCAB_MAX    (1U << 24)
+#define MODEL_HEADS_MAX    4096
+#define MODEL_HEAD_DIM_MAX 4096
+#define MODEL_FF_MAX       (1U << 24)
+#define MODEL_CTX_MAX      (1U << 30)
 
 enum arch { ARCH_LLAMA, ARCH_COUNT };
 

@@ -10,6 +10,7 @@
 #ifndef MODEL_SHARDS_H
 #define MODEL_SHARDS_H
 
+#include "model/gguf.h"
 #include "model/manifest.h"
 #include "model/progress.h"
 
@@ -26,8 +27,14 @@
 #define KEY_SOURCE_VERSION    "shoal.source.version"
 #define KEY_SOURCE_PAD_END    "shoal.source.pad_end"
 
-/* SHA-256 over all keys but shoal.* and over all tensors' names, types, shapes and data, in file order. Reads
- * the whole model. */
+/* SHA-256 over all keys but shoal.* and over all tensors' names, types, shapes and data, in file order. */
+struct fingerprint; /* a running one: keys, then tensor after tensor, each with its data */
+struct fingerprint *fingerprint_new(const struct gguf *keys, size_t n_tensors);
+void fingerprint_tensor(struct fingerprint *f, const struct gguf_tensor *tensor);
+void fingerprint_data(struct fingerprint *f, const void *data, size_t n);
+struct sha256 fingerprint_finish(struct fingerprint *f); /* frees it */
+void fingerprint_free(struct fingerprint *f);            /* one not finished; NULL is fine */
+/* Of a whole model; reads it all. */
 enum status model_fingerprint(struct sha256 *out, const struct gguf *gguf,
                               const struct model_progress *progress, struct error *err);
 
@@ -44,8 +51,8 @@ struct split_options {
     const struct model_progress *progress; /* bytes of both passes: fingerprint, then writing */
 };
 
-/* Writes the shards and the tokenizer. The manifest is complete but for truth and signature. On failure no
- * file of a name that existed before is touched; finished shards of this run may remain. */
+/* Writes the shards and the tokenizer, each whole or not at all; after a failure those that were finished
+ * remain. The manifest is complete but for truth and signature. */
 enum status shards_split(struct manifest **out, const struct split_options *options, struct error *err);
 
 /* Paths of the manifest's files in a folder: a block for mem_free. */

@@ -13,10 +13,10 @@ enum shard_fault {
     SHARD_FAULT_MISSING,
     SHARD_FAULT_UNREADABLE, /* permission, a folder, an I/O error */
     SHARD_FAULT_NOT_GGUF,
-    SHARD_FAULT_TRUNCATED, /* shorter than its own header says */
-    SHARD_FAULT_NO_SHARD,  /* a GGUF file without shoal.shard.*: a whole model, perhaps */
-    SHARD_FAULT_MODEL,     /* another model's shard, or another cut's */
-    SHARD_FAULT_SPAN,      /* its layers or count are not the manifest's */
+    SHARD_FAULT_DAMAGED,  /* begins like GGUF, but header or data are cut or broken */
+    SHARD_FAULT_NO_SHARD, /* a GGUF file without shoal.shard.*: a whole model, perhaps */
+    SHARD_FAULT_MODEL,    /* another model's shard, or another cut's */
+    SHARD_FAULT_SPAN,     /* its layers or count are not the manifest's */
     SHARD_FAULT_SIZE,
     SHARD_FAULT_HASH,
     SHARD_FAULT_COUNT
