@@ -20,6 +20,7 @@
 #define ENGINE_STEP_TOKENS_MAX  512  /* tokens of one step; longer prompts go in chunks */
 #define ENGINE_BATCH_TOKENS_MAX 2048 /* tokens of one batch */
 #define ENGINE_SLOTS_MAX        1024
+#define ENGINE_CTX_MAX          (1U << 22)
 
 enum kv_type { KV_F16, KV_F32 };
 
@@ -37,7 +38,8 @@ enum step_result {
     STEP_NO_LAYERS, /* the layers asked for are not all held */
     STEP_FULL,      /* position + n_tokens passes n_ctx */
     STEP_NO_SLOT,   /* n_slots sequences are in use */
-    STEP_BAD_INPUT, /* a token id or a hidden state out of bounds (NaN, infinite) */
+    STEP_BAD_INPUT, /* a token id or a hidden state out of bounds (NaN, infinite), or a field against its rule
+                     */
     STEP_NO_MEMORY,
     STEP_CANCELLED /* the engine is closing */
 };
@@ -46,6 +48,7 @@ const char *step_result_name(enum step_result result);
 /* One step. The caller owns it and its arrays until `done` was called. */
 struct engine_step {
     uint64_t sequence; /* not 0; the caller's name for a timeline */
+    bool is_probe;     /* a place apart from the serving sequences, keys and values in f16 whatever kv_type */
     uint32_t position; /* of the first token */
     uint32_t n_tokens; /* 1..ENGINE_STEP_TOKENS_MAX */
     const uint32_t *tokens;
@@ -67,6 +70,7 @@ struct engine_step {
     uint64_t waited_us, computed_us;
 
     struct engine_step *next; /* the engine's */
+    uint64_t submitted_us;    /* the engine's */
 };
 
 struct engine;
@@ -82,7 +86,7 @@ enum status engine_add(struct engine *engine, const struct weights *weights, str
 void engine_remove(struct engine *engine, const struct weights *weights);
 
 void engine_submit(struct engine *engine, struct engine_step *step);
-/* Submits and waits; for commands and background jobs, never on the loop. */
+/* Submits and waits; for commands and background jobs, never on the loop. Sets `done` and `owner` itself. */
 enum step_result engine_run(struct engine *engine, struct engine_step *step);
 void engine_forget(struct engine *engine, uint64_t sequence);
 
@@ -90,9 +94,11 @@ struct engine_load { /* a moment's view, for records and metrics */
     uint32_t n_sequences, n_queued;
     uint64_t tokens_done, busy_us;
     size_t kv_bytes;
+    uint32_t n_embd; /* of the weights held; 0 without any */
 };
 struct engine_load engine_load(const struct engine *engine);
 uint32_t engine_n_threads(const struct engine *engine);
+uint32_t engine_n_threads_default(void); /* the CPUs this process may run on */
 const struct kernels *engine_kernels(const struct engine *engine);
 
 /* Bytes that the layers [first, end) need beside their weights: keys and values of all slots, scratch. */

@@ -10,6 +10,7 @@
 #define NODE_PIPELINE_H
 
 #include "base/clock.h"
+#include "model/manifest.h"
 #include "node/compute.h"
 #include "swarm/links.h"
 #include "wire/step.h"
