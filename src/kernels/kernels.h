@@ -15,9 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARITHMETIC_VERSION 1  /* of the rules; different versions never share a plan */
-#define KERNELS_ALIGNMENT  64 /* of packed weights, prepared activations, tiles and partials: mem_try_aligned  \
-                               */
+#define ARITHMETIC_VERSION 1 /* of the rules; different versions never share a plan */
+#define KERNELS_ALIGNMENT                                                                                      \
+    64 /* of packed weights, prepared activations, tiles and partials: mem_try_aligned                         \
+        */
 #define KERNELS_LEVELS_MAX 4
 
 /* --- matrices ---------------------------------------------------------------------------------------------

@@ -1,0 +1,86 @@
+#include "kernels/kernels_private.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
+
+static const struct level {
+    const char *name;
+    bool (*machine_has)(void);           /* NULL: always */
+    void (*init)(struct kernels *table); /* on top of ref's */
+} level_table[] = {
+    /* the best last */
+    {"ref", NULL, NULL},
+};
+
+static struct kernels tables[KERNELS_LEVELS_MAX]; /* of this machine's levels; written once */
+static uint32_t n_tables;
+static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
+
+static void tables_init(void)
+{
+    for (size_t i = 0; i < sizeof level_table / sizeof *level_table; i++) {
+        const struct level *level = &level_table[i];
+        if (level->machine_has && !level->machine_has())
+            continue;
+        struct kernels *k = &tables[n_tables++];
+        kernels_init_ref(k);
+        if (level->init)
+            level->init(k);
+        k->level = level->name;
+    }
+}
+
+uint32_t kernels_levels(const struct kernels *out[KERNELS_LEVELS_MAX])
+{
+    pthread_once(&tables_once, tables_init);
+    for (uint32_t i = 0; i < n_tables; i++)
+        out[i] = &tables[i];
+    return n_tables;
+}
+
+enum status kernels_select_level(const struct kernels **out, const char *name, struct error *err)
+{
+    const struct kernels *have[KERNELS_LEVELS_MAX];
+    uint32_t n = kernels_levels(have);
+    char names[64] = "";
+
+    for (uint32_t i = 0; i < n; i++) {
+        size_t used = strlen(names);
+        if (!strcmp(have[i]->level, name)) {
+            *out = have[i];
+            return STATUS_OK;
+        }
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", have[i]->level);
+    }
+    return error_set(err, STATUS_BAD_USAGE, "this machine has no kernels '%.32s'; it has %s", name, names);
+}
+
+enum status kernels_select(const struct kernels **out, struct error *err)
+{
+    const struct kernels *have[KERNELS_LEVELS_MAX];
+    const char *name = getenv("SHOAL_CPU");
+    enum status status;
+
+    if (!name || !*name) {
+        uint32_t n = kernels_levels(have);
+        *out = have[n - 1];
+        return STATUS_OK;
+    }
+    status = kernels_select_level(out, name, err);
+    return status ? error_wrap(err, status, "SHOAL_CPU=%.32s", name) : STATUS_OK;
+}
+
+void kernels_thread_start(void)
+{
+#if defined __x86_64__
+    _mm_setcsr(0x1F80); /* all exceptions masked; rounding, DAZ and FTZ bits clear */
+#elif defined __aarch64__
+    __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)0));
+#endif
+}

@@ -1,0 +1,155 @@
+/* Rule 1 of DESIGN section 8, in plain C: what every other level has to match. Rows stay as the file has them.
+ */
+#include "kernels/kernels_private.h"
+#include "kernels/quantise.h"
+#include "kernels/ref/blocks.h"
+
+#include <math.h>
+#include <string.h>
+
+struct x_block {
+    int8_t q[32];
+    float scale;
+    int32_t sum[2]; /* of each half */
+};
+
+/* --- activations ---------------------------------------------------------------------------------------------
+ */
+
+static size_t x_bytes(uint32_t n_cols, uint32_t n_tokens)
+{
+    return (size_t)n_tokens * (n_cols / 32) * sizeof(struct x_block);
+}
+
+static void x_block_fill(struct x_block *out, const float *x)
+{
+    uint32_t amax = 0;
+    float inverse;
+
+    for (int i = 0; i < 32; i++) {
+        uint32_t magnitude = f32_bits(x[i]) & 0x7FFFFFFFU;
+        amax = magnitude > amax ? magnitude : amax;
+    }
+    *out = (struct x_block){.scale = quantise_scale(amax, &inverse)};
+    if (inverse == 0)
+        return;
+    for (int i = 0; i < 32; i++) {
+        out->q[i] = quantise_value(x[i], inverse);
+        out->sum[i / 16] += out->q[i];
+    }
+}
+
+static void x_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
+                      uint32_t token_first, uint32_t token_end)
+{
+    uint32_t n_blocks = n_cols / 32;
+
+    (void)n_tokens;
+    for (uint32_t t = token_first; t < token_end; t++)
+        for (uint32_t b = 0; b < n_blocks; b++)
+            x_block_fill((struct x_block *)prepared + (size_t)t * n_blocks + b, x + t * x_stride + 32 * b);
+}
+
+static const struct activation_kernels activation_int8 = {x_bytes, x_prepare};
+
+/* --- rows ----------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t row_bytes(enum tensor_type type, uint32_t n_cols)
+{
+    const struct tensor_type_info *info = tensor_type_info(type);
+    return (uint64_t)(n_cols / info->block_elements) * info->block_bytes;
+}
+
+static float block_times(const struct block32 *w, const struct x_block *x, float acc)
+{
+    int32_t half[2] = {0, 0};
+
+    for (int i = 0; i < 32; i++)
+        half[i / 16] += w->q[i] * x->q[i];
+    int32_t isum = w->sub_scale[0] * half[0] + w->sub_scale[1] * half[1];
+    acc = fmaf((float)isum, w->scale * x->scale, acc);
+    if (w->has_min) {
+        int32_t x_sum = w->sub_min[0] * x->sum[0] + w->sub_min[1] * x->sum[1];
+        acc = fmaf(-w->min, x->scale * (float)x_sum, acc);
+    }
+    return acc;
+}
+
+static void matmul_blocks(const struct matmul *m, enum tensor_type type, block32_read *read, uint32_t row_first,
+                          uint32_t row_end)
+{
+    uint64_t stride = row_bytes(type, m->n_cols);
+    uint32_t n_blocks = m->n_cols / 32;
+    const struct x_block *x = m->activations;
+
+    for (uint32_t row = row_first; row < row_end; row++) {
+        const uint8_t *w = (const uint8_t *)m->weights + row * stride;
+        for (uint32_t t = 0; t < m->n_tokens; t++)
+            m->out[t * m->out_stride + row] = 0;
+        for (uint32_t b = 0; b < n_blocks; b++) {
+            struct block32 block = block32_plain();
+            read(&block, w, b);
+            for (uint32_t t = 0; t < m->n_tokens; t++) {
+                float *acc = &m->out[t * m->out_stride + row];
+                *acc = block_times(&block, &x[(size_t)t * n_blocks + b], *acc);
+            }
+        }
+    }
+}
+
+static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block32_read *read)
+{
+    for (uint32_t b = 0; b < n_cols / 32; b++) {
+        struct block32 w = block32_plain();
+        read(&w, row, b);
+        for (int i = 0; i < 32; i++) {
+            float value = w.scale * (float)w.sub_scale[i / 16] * (float)w.q[i];
+            out[32 * b + (uint32_t)i] = w.has_min ? value - w.min * (float)w.sub_min[i / 16] : value;
+        }
+    }
+}
+
+/* --- the types -----------------------------------------------------------------------------------------------
+ */
+
+#define INT8_TYPE(name, type)                                                                                  \
+    static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \
+    {                                                                                                          \
+        return n_rows * row_bytes(type, n_cols);                                                               \
+    }                                                                                                          \
+    static void pack_##name(void *packed, uint32_t n_rows, uint32_t n_cols, uint32_t row_first, uint32_t n,    \
+                            const void *rows)                                                                  \
+    {                                                                                                          \
+        uint64_t stride = row_bytes(type, n_cols);                                                             \
+        (void)n_rows;                                                                                          \
+        memcpy((uint8_t *)packed + row_first * stride, rows, n * stride);                                      \
+    }                                                                                                          \
+    static void row_##name(float *out, const void *packed, uint32_t n_rows, uint32_t n_cols, uint32_t row)     \
+    {                                                                                                          \
+        (void)n_rows;                                                                                          \
+        row_of_blocks(out, (const uint8_t *)packed + row * row_bytes(type, n_cols), n_cols, block32_##name);   \
+    }                                                                                                          \
+    static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \
+    {                                                                                                          \
+        matmul_blocks(m, type, block32_##name, row_first, row_end);                                            \
+    }
+
+INT8_TYPE(q8_0, TENSOR_TYPE_Q8_0)
+INT8_TYPE(q4_0, TENSOR_TYPE_Q4_0)
+INT8_TYPE(q4_k, TENSOR_TYPE_Q4_K)
+INT8_TYPE(q6_k, TENSOR_TYPE_Q6_K)
+
+#define INT8_SLOT(name)                                                                                        \
+    (struct type_kernels)                                                                                      \
+    {                                                                                                          \
+        &activation_int8, 1, packed_bytes_##name, pack_##name, row_##name, matmul_##name                       \
+    }
+
+void kernels_init_ref_int8(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_Q8_0] = INT8_SLOT(q8_0);
+    k->types[TENSOR_TYPE_Q4_0] = INT8_SLOT(q4_0);
+    k->types[TENSOR_TYPE_Q4_K] = INT8_SLOT(q4_k);
+    k->types[TENSOR_TYPE_Q6_K] = INT8_SLOT(q6_k);
+}
