@@ -74,7 +74,7 @@ static void on_readable(void *arg, unsigned events)
     }
 }
 
-static int bound_socket(const struct endpoint *at, bool both_families)
+static int bound_socket(const struct endpoint *at, int type, bool both_families)
 {
     struct sockaddr_storage address;
     socklen_t size = endpoint_to_socket(at, &address);
@@ -82,15 +82,16 @@ static int bound_socket(const struct endpoint *at, bool both_families)
         errno = EINVAL;
         return -1;
     }
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     const int one = 1;
     int only_v6 = !both_families;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (type == SOCK_STREAM) /* UDP would share the port */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (address.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);
-    if (bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, (struct sockaddr *)&address, size) == 0 && (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
         return fd;
     int failed = errno;
     close(fd);
@@ -98,26 +99,34 @@ static int bound_socket(const struct endpoint *at, bool both_families)
     return -1;
 }
 
-static int open_socket(const char *ip, uint16_t port)
+static int open_socket(const char *ip, uint16_t port, int type)
 {
     struct endpoint at = {.port = port};
     if (*ip) {
         strncpy(at.ip, ip, sizeof at.ip - 1);
-        return bound_socket(&at, false);
+        return bound_socket(&at, type, false);
     }
     memcpy(at.ip, "::", 3);
-    int fd = bound_socket(&at, true);
+    int fd = bound_socket(&at, type, true);
     if (fd >= 0 || errno == EADDRINUSE)
         return fd;
     memcpy(at.ip, "0.0.0.0", 8); /* a machine without IPv6 */
-    return bound_socket(&at, false);
+    return bound_socket(&at, type, false);
+}
+
+bool port_is_free(const char *ip, uint16_t port, bool udp)
+{
+    int fd = open_socket(ip, port, udp ? SOCK_DGRAM : SOCK_STREAM);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 enum status listener_new(struct listener **out, struct loop *loop, const char *ip, uint16_t port,
                          const char *what, void (*on_accept)(void *arg, int fd, const struct endpoint *from),
                          void *arg, struct error *err)
 {
-    int fd = open_socket(ip, port);
+    int fd = open_socket(ip, port, SOCK_STREAM);
     if (fd < 0 && errno == EADDRINUSE)
         return port_in_use(err, what, ip, port, false);
     if (fd < 0 && errno == EINVAL)

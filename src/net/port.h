@@ -11,4 +11,7 @@
  * belongs to another user. `what` says what it was for ("HTTP", "links"). */
 enum status port_in_use(struct error *err, const char *what, const char *ip, uint16_t port, bool udp);
 
+/* Whether the port could be bound now. ip "": on all addresses. */
+bool port_is_free(const char *ip, uint16_t port, bool udp);
+
 #endif

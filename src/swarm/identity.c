@@ -170,13 +170,16 @@ enum status identity_open(struct identity **out, const char *state_dir, const ch
     return status;
 }
 
-struct identity *identity_new_in_memory(uint64_t epoch)
+struct identity *identity_new_in_memory(const struct key_pair *pair, uint64_t epoch)
 {
     struct identity *identity = mem_new(sizeof *identity);
     identity->lock_fd = -1;
     identity->dir = mem_string("");
     identity->epoch = epoch;
-    key_pair_new(&identity->pair);
+    if (pair)
+        identity->pair = *pair;
+    else
+        key_pair_new(&identity->pair);
     return identity;
 }
 

@@ -17,8 +17,8 @@ struct identity;
  * written. The epoch is on disk before this returns. */
 enum status identity_open(struct identity **out, const char *state_dir, const char *cluster, struct error *err);
 void identity_close(struct identity *identity); /* wipes; NULL is fine */
-/* One for tests and for commands that only look: lives in memory, locks nothing. */
-struct identity *identity_new_in_memory(uint64_t epoch);
+/* One for tests and for commands that only look: lives in memory, locks nothing. pair NULL: a new one. */
+struct identity *identity_new_in_memory(const struct key_pair *pair, uint64_t epoch);
 
 struct node_id identity_id(const struct identity *identity);
 const struct key_pair *identity_pair(const struct identity *identity);
