@@ -155,7 +155,7 @@ static void print_json(const struct local_model *model, const struct bench_optio
     jv_set_text(doc, "model", o->model);
     jv_set_int(doc, "threads", engine_n_threads(model->engine));
     jv_set_text(doc, "cpu", cpu);
-    jv_set_text(doc, "level", engine_kernels(model->engine)->name);
+    jv_set_text(doc, "level", engine_kernels(model->engine)->level);
     jv_set_int(doc, "n_prompt", o->n_prompt);
     jv_set_int(doc, "n_gen", o->n_gen);
     jv_set(doc, "prompt_tok_s", prompt);
@@ -176,7 +176,7 @@ static void print_table(const struct local_model *model, const struct bench_opti
                         const struct bench_result *result)
 {
     printf("%s: %u threads, %s, loaded in %.2f s, %.1f MB resident\n", o->model,
-           engine_n_threads(model->engine), engine_kernels(model->engine)->name, (double)model->load_us / 1e6,
+           engine_n_threads(model->engine), engine_kernels(model->engine)->level, (double)model->load_us / 1e6,
            (double)rss_bytes() / 1e6);
     for (uint32_t i = 0; i < o->n_runs; i++)
         printf("prompt of %u: %8.2f tokens/s    %u generated: %8.2f tokens/s\n", o->n_prompt,

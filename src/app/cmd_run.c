@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME "run"
 
@@ -145,8 +146,12 @@ static void give_token(struct completion *c, const struct local_model *model, ui
 {
     struct bytes bytes;
     size_t before = c->text.size;
-    if (tokenizer_token_bytes(model->tokenizer, token, &bytes))
+    if (tokenizer_token_bytes(model->tokenizer, token, &bytes)) {
+        bool is_first = c->n_out == 0 && tokenizer_kind(model->tokenizer) == TOKENIZER_SPM;
+        if (is_first && bytes.size && bytes.data[0] == ' ') /* SPM's mark of a word, as in tokenizer_decode */
+            bytes = bytes_of(bytes.data + 1, bytes.size - 1);
         tokenizer_stream_push(&c->stream, bytes, &c->text);
+    }
     c->n_out++;
     give_text(c, before);
 }
@@ -185,6 +190,8 @@ static enum status generate(struct completion *c, struct local_model *model, con
     size_t before = c->text.size;
     tokenizer_stream_finish(&c->stream, &c->text);
     give_text(c, before);
+    if (c->streams && isatty(STDOUT_FILENO))
+        putchar('\n');
     c->gen_us = clock_process_us() - start_us;
     return status;
 }
@@ -201,7 +208,10 @@ static void print_json(const struct completion *c, const struct run_options *opt
     jv_set_text(doc, "finish", c->finish);
     jv_set_int(doc, "prompt_tokens", (int64_t)c->prompt.n);
     jv_set_int(doc, "completion_tokens", c->n_out);
-    jv_set(doc, "seed", jv_int_new((int64_t)options->sample.seed));
+    if (options->sample.seed <= INT64_MAX)
+        jv_set_int(doc, "seed", (int64_t)options->sample.seed);
+    else
+        jv_set_real(doc, "seed", (double)options->sample.seed);
     jv_set_real(doc, "prompt_tok_s", per_second(c->prompt.n, c->prompt_us));
     jv_set_real(doc, "gen_tok_s", per_second(c->n_out, c->gen_us));
     char *text = jv_print(doc, JV_COMPACT);

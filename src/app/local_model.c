@@ -4,6 +4,7 @@
 #include "app/options.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "kernels/kernels.h"
 #include "model/gguf.h"
 #include "model/manifest.h"
 #include "model/shards.h"

@@ -48,7 +48,7 @@ void sampler_draw(struct sampled *out, const struct sample_params *params, const
                   uint32_t n_vocab, uint32_t position, const uint32_t *history, uint32_t n_history,
                   void *scratch);
 size_t sampler_scratch_bytes(uint32_t n_vocab);
-/* Log-probabilities of the `n` likeliest tokens over the full softmax, likeliest first. */
+/* Log-probabilities of the `n` likeliest tokens over the full softmax, likeliest first; n from 1 to n_vocab. */
 void sampler_top(const float *logits, uint32_t n_vocab, uint32_t n, uint32_t *tokens, float *log_probabilities);
 
 #endif

@@ -33,6 +33,7 @@ uint32_t weights_first_layer(const struct weights *weights);
 uint32_t weights_end_layer(const struct weights *weights);
 bool weights_has_embedding(const struct weights *weights);
 bool weights_has_output(const struct weights *weights);
-size_t weights_bytes(const struct weights *weights); /* in memory */
+size_t weights_bytes(const struct weights *weights);           /* in memory */
+size_t weights_bytes_per_token(const struct weights *weights); /* that decoding one token reads */
 
 #endif

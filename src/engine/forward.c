@@ -1,0 +1,332 @@
+#include "engine/forward.h"
+
+#include "base/mem.h"
+#include "engine/pass.h"
+#include "engine/team.h"
+
+#include <string.h>
+
+#define SCRATCH_BYTES_MAX ((size_t)256 << 20) /* a batch is cut so that it stays below, steps permitting */
+#define ROWS_MIN          16                  /* scratch memory is made for at least so many */
+#define OUTPUT_ROWS       16                  /* that go through the output matrix at once */
+#define ALONE_PRODUCTS    400000              /* multiplications a layer that are done before a worker wakes */
+
+struct output_row {
+    uint32_t row; /* of the batch */
+    struct batch_span *span;
+};
+
+struct forward {
+    const struct kernels *kernels;
+    enum kv_type kv_type;
+    struct team *team;
+    struct hparams made_for; /* what the buffers fit */
+    struct pass_buffers buffers;
+    const struct activation_kernels *inputs[PASS_INPUTS_MAX]; /* the kinds there are */
+    uint32_t n_inputs;
+    size_t bytes;
+    float *logits;           /* [OUTPUT_ROWS][n_vocab] */
+    uint8_t *sample_scratch; /* for each worker */
+    size_t sample_stride;
+};
+
+static void find_input_kinds(struct forward *f)
+{
+    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
+        const struct activation_kernels *kind = f->kernels->types[type].activation;
+        uint32_t i = 0;
+        if (!kind)
+            continue;
+        while (i < f->n_inputs && f->inputs[i] != kind)
+            i++;
+        ASSERT(i < PASS_INPUTS_MAX);
+        f->inputs[i] = kind;
+        f->n_inputs = i == f->n_inputs ? i + 1 : f->n_inputs;
+        f->buffers.input_of[type] = (uint8_t)i;
+    }
+}
+
+struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, struct team *team)
+{
+    struct forward *f = mem_new(sizeof *f);
+    f->kernels = kernels;
+    f->kv_type = kv_type;
+    f->team = team;
+    find_input_kinds(f);
+    return f;
+}
+
+/* --- scratch memory ----------------------------------------------------------------------------------------
+ */
+
+static void free_buffers(struct forward *f)
+{
+    struct pass_buffers *b = &f->buffers;
+    float *floats[] = {b->x,    b->normed, b->product, b->q,   b->k,        b->v,     b->attended,
+                       b->gate, b->up,     b->cos,     b->sin, b->partials, f->logits};
+
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        mem_free(floats[i]);
+    for (uint32_t i = 0; i < PASS_INPUTS_MAX; i++)
+        mem_free(b->prepared[i]);
+    mem_free(f->sample_scratch);
+    struct pass_buffers empty = {.n_rows = 0};
+    memcpy(empty.input_of, b->input_of, sizeof empty.input_of);
+    *b = empty;
+    f->logits = NULL;
+    f->sample_scratch = NULL;
+    f->bytes = 0;
+}
+
+void forward_free(struct forward *f)
+{
+    if (!f)
+        return;
+    free_buffers(f);
+    mem_free(f);
+}
+
+static void *take(struct forward *f, size_t bytes, bool *ok)
+{
+    void *block = mem_try_large(bytes ? bytes : 1);
+    *ok = *ok && block;
+    f->bytes += bytes;
+    return block;
+}
+
+static float *take_floats(struct forward *f, size_t n_rows, size_t n_cols, bool *ok)
+{
+    return take(f, n_rows * n_cols * sizeof(float), ok);
+}
+
+static size_t prepared_bytes(const struct forward *f, const struct hparams *hp, uint32_t kind, uint32_t n_rows)
+{
+    uint32_t cols[] = {hp->n_embd, hp->n_heads * hp->head_dim_v, hp->n_ff};
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof cols / sizeof *cols; i++) {
+        size_t bytes = f->inputs[kind]->bytes(cols[i], n_rows);
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest;
+}
+
+static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n_rows)
+{
+    struct pass_buffers *b = &f->buffers;
+    size_t n_workers = team_n_threads(f->team);
+    bool ok = true;
+
+    free_buffers(f);
+    b->x = take_floats(f, n_rows, hp->n_embd, &ok);
+    b->normed = take_floats(f, n_rows, hp->n_embd, &ok);
+    b->product = take_floats(f, n_rows, hp->n_embd, &ok);
+    b->q = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_k, &ok);
+    b->k = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_k, &ok);
+    b->v = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_v, &ok);
+    b->attended = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_v, &ok);
+    b->gate = take_floats(f, n_rows, hp->n_ff, &ok);
+    b->up = take_floats(f, n_rows, hp->n_ff, &ok);
+    b->cos = take_floats(f, n_rows, hp->n_rot / 2, &ok);
+    b->sin = take_floats(f, n_rows, hp->n_rot / 2, &ok);
+    for (uint32_t i = 0; i < f->n_inputs; i++)
+        b->prepared[i] = take(f, prepared_bytes(f, hp, i, n_rows), &ok);
+    b->partials_stride = (pass_partials_floats(hp) + 15) / 16 * 16;
+    b->partials = take_floats(f, n_workers, b->partials_stride, &ok);
+    b->n_rows = ok ? n_rows : 0;
+    f->made_for = *hp;
+    return ok;
+}
+
+static bool make_output_buffers(struct forward *f, const struct hparams *hp)
+{
+    bool ok = true;
+    if (f->logits)
+        return true;
+    f->sample_stride = (sampler_scratch_bytes(hp->n_vocab) + 63) / 64 * 64;
+    f->logits = take_floats(f, OUTPUT_ROWS, hp->n_vocab, &ok);
+    f->sample_scratch = take(f, team_n_threads(f->team) * f->sample_stride, &ok);
+    return ok;
+}
+
+static bool fit_buffers(struct forward *f, const struct batch *batch, bool has_output)
+{
+    const struct hparams *hp = batch->hparams;
+    uint32_t n_rows = ROWS_MIN;
+    bool ok = true;
+
+    while (n_rows < batch->n_rows)
+        n_rows *= 2;
+    if (n_rows > f->buffers.n_rows || !hparams_equal(hp, &f->made_for))
+        ok = make_buffers(f, hp, n_rows);
+    if (ok && has_output)
+        ok = make_output_buffers(f, hp);
+    if (!ok)
+        free_buffers(f);
+    return ok;
+}
+
+/* What one row takes, with every kind of prepared input in f32. */
+static size_t row_bytes(const struct hparams *hp)
+{
+    size_t heads = (size_t)hp->n_heads * (hp->head_dim_k + hp->head_dim_v);
+    size_t kv_heads = (size_t)hp->n_kv_heads * (hp->head_dim_k + hp->head_dim_v);
+    size_t widest = hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd;
+    widest = widest > heads ? widest : heads;
+    return sizeof(float) *
+           (3 * (size_t)hp->n_embd + heads + kv_heads + 2 * (size_t)hp->n_ff + hp->n_rot + 2 * widest);
+}
+
+uint32_t forward_rows_max(const struct hparams *hp)
+{
+    size_t n = SCRATCH_BYTES_MAX / row_bytes(hp);
+    return n < ENGINE_STEP_TOKENS_MAX    ? ENGINE_STEP_TOKENS_MAX
+           : n > ENGINE_BATCH_TOKENS_MAX ? ENGINE_BATCH_TOKENS_MAX
+                                         : (uint32_t)n;
+}
+
+size_t forward_scratch_bytes(const struct forward *f)
+{
+    return f->bytes;
+}
+
+size_t forward_scratch_bytes_max(const struct hparams *hp, uint32_t n_threads)
+{
+    return forward_rows_max(hp) * row_bytes(hp) + (size_t)OUTPUT_ROWS * hp->n_vocab * sizeof(float) +
+           n_threads * (sampler_scratch_bytes(hp->n_vocab) + pass_partials_floats(hp) * sizeof(float));
+}
+
+struct kv_shape forward_kv_shape(const struct hparams *hparams, enum kv_type kv_type, uint32_t n_layers,
+                                 uint32_t n_ctx)
+{
+    struct kv_layout layout = pass_kv_layout(hparams, kv_type);
+    return (struct kv_shape){.n_layers = n_layers, .n_ctx = n_ctx, .tile_bytes = kv_tile_bytes(&layout)};
+}
+
+/* --- layers ------------------------------------------------------------------------------------------------
+ */
+
+static struct pass pass_new(struct forward *f, struct crew *crew, struct batch *batch, uint32_t n_rows)
+{
+    return (struct pass){.crew = crew,
+                         .kernels = f->kernels,
+                         .hparams = batch->hparams,
+                         .batch = batch,
+                         .buffers = &f->buffers,
+                         .n_rows = n_rows,
+                         .n_workers = team_n_threads(f->team),
+                         .kv_type = f->kv_type};
+}
+
+struct forward_job {
+    struct forward *forward;
+    struct batch *batch;
+    const struct output_row *rows; /* of one turn through the output */
+    uint32_t n_rows;
+};
+
+static void run_layers(struct crew *crew, void *arg)
+{
+    struct forward_job *job = arg;
+    struct pass pass = pass_new(job->forward, crew, job->batch, job->batch->n_rows);
+
+    pass_begin(&pass);
+    switch (pass.hparams->arch) {
+    case ARCH_LLAMA:
+        arch_llama_layers(&pass);
+        break;
+    case ARCH_COUNT:
+        break;
+    }
+    pass_end(&pass);
+}
+
+static bool is_small(const struct hparams *hp, uint32_t n_rows)
+{
+    uint64_t heads = (uint64_t)(hp->n_heads + hp->n_kv_heads) * (hp->head_dim_k + hp->head_dim_v);
+    return n_rows * hp->n_embd * (heads + 3 * (uint64_t)hp->n_ff) < ALONE_PRODUCTS;
+}
+
+/* --- output ------------------------------------------------------------------------------------------------
+ */
+
+static void gather_row(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct forward_job *job = arg;
+    const struct pass_buffers *b = &job->forward->buffers;
+    size_t n_embd = job->batch->hparams->n_embd;
+    (void)worker;
+    memcpy(b->product + index * n_embd, b->x + job->rows[index].row * n_embd, n_embd * sizeof(float));
+}
+
+static void use_logits(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct forward_job *job = arg;
+    const struct forward *f = job->forward;
+    const struct output_row *row = &job->rows[index];
+    struct engine_step *step = row->span->step;
+    uint32_t n_vocab = job->batch->hparams->n_vocab, of_step = row->row - row->span->first_row;
+    const float *logits = f->logits + (size_t)index * n_vocab;
+
+    if (step->logits_out)
+        memcpy(step->logits_out + (size_t)of_step * n_vocab, logits, n_vocab * sizeof *logits);
+    if (step->sample && of_step + 1 == step->n_tokens) {
+        uint32_t next = step->position + step->n_tokens;
+        sampler_draw(&step->sampled, step->sample, logits, n_vocab, next, row->span->sequence->tokens, next,
+                     f->sample_scratch + worker * f->sample_stride);
+    }
+}
+
+static void run_output(struct crew *crew, void *arg)
+{
+    struct forward_job *job = arg;
+    struct forward *f = job->forward;
+    struct pass pass = pass_new(f, crew, job->batch, job->n_rows);
+    const struct matrix *output[] = {weights_output(job->batch->output)};
+    struct product logits = {output[0], f->logits};
+
+    crew_share(crew, job->n_rows, gather_row, job);
+    pass_input(&pass, f->buffers.product, weights_output_norm(job->batch->output), pass.hparams->n_embd, output,
+               1);
+    pass_multiply(&pass, &logits, 1);
+    crew_share(crew, job->n_rows, use_logits, job);
+}
+
+/* Rows whose logits are wanted: all of a step with logits_out, else the last where a token is to be drawn.
+ * Continues at *row, fills at most OUTPUT_ROWS. */
+static uint32_t next_output_rows(struct output_row *out, struct batch *batch, uint32_t *row)
+{
+    uint32_t n = 0;
+    for (; *row < batch->n_rows && n < OUTPUT_ROWS; ++*row) {
+        struct batch_span *span = &batch->spans[batch->span_of_row[*row]];
+        const struct engine_step *step = span->step;
+        bool is_last = *row - span->first_row + 1 == step->n_tokens;
+        if (!span->is_bad && (step->logits_out || (step->sample && is_last)))
+            out[n++] = (struct output_row){*row, span};
+    }
+    return n;
+}
+
+static bool wants_output(const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->n_spans; i++)
+        if (batch->spans[i].step->logits_out || batch->spans[i].step->sample)
+            return true;
+    return false;
+}
+
+bool forward_run(struct forward *f, struct batch *batch)
+{
+    struct output_row rows[OUTPUT_ROWS];
+    struct forward_job job = {.forward = f, .batch = batch, .rows = rows};
+    bool has_output = wants_output(batch), alone = is_small(batch->hparams, batch->n_rows);
+    uint32_t row = 0;
+
+    if (!fit_buffers(f, batch, has_output))
+        return false;
+    team_run(f->team, run_layers, &job, alone);
+    while (has_output && (job.n_rows = next_output_rows(rows, batch, &row))) {
+        alone = (uint64_t)job.n_rows * batch->hparams->n_embd * batch->hparams->n_vocab < ALONE_PRODUCTS;
+        team_run(f->team, run_output, &job, alone);
+    }
+    return true;
+}

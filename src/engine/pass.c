@@ -1,0 +1,401 @@
+#include "engine/pass.h"
+
+#include "kernels/rope.h"
+
+#include <math.h>
+#include <string.h>
+
+/* How operations are cut. Sizes are measured compromises: a part must be worth its turn at the team's counter
+ * (about 0.1 us), and there must be enough of them to keep all workers busy to the end. */
+#define ROWS_A_PART        8     /* of the batch, for work on vectors */
+#define PARTS_A_WORKER     4     /* of a matrix */
+#define PART_PRODUCTS_MIN  16384 /* multiplications that make a part of a matrix worth it */
+#define ATTEND_ROWS_A_PART 16
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t n_blocks(uint32_t n, uint32_t of)
+{
+    return n / of + (n % of != 0);
+}
+
+const struct layer_weights *pass_layer(const struct pass *pass, uint32_t layer)
+{
+    return weights_layer(pass->batch->parts[pass->batch->part_of_layer[layer]], layer);
+}
+
+/* Exponents all ones: infinite or NaN. */
+static bool is_finite(const float *x, size_t n)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        found |= (bits & 0x7f800000U) == 0x7f800000U;
+    }
+    return !found;
+}
+
+/* --- begin and end -----------------------------------------------------------------------------------------
+ */
+
+static void begin_row(const struct pass *pass, uint32_t row)
+{
+    const struct batch *batch = pass->batch;
+    const struct pass_buffers *b = pass->buffers;
+    uint32_t n_embd = pass->hparams->n_embd, n_pairs = pass->hparams->n_rot / 2;
+    const struct weights *weights = batch->parts[batch->part_of_layer[batch->layer_first]];
+    const struct batch_span *span = &batch->spans[batch->span_of_row[row]];
+    float *x = b->x + (size_t)row * n_embd;
+
+    if (batch->layer_first == 0) {
+        const struct matrix *m = weights_embedding(batch->embedding);
+        pass->kernels->types[m->type].row(x, m->packed, m->n_rows, m->n_cols, batch->tokens[row]);
+    } else {
+        memcpy(x, span->step->hidden_in + (size_t)(row - span->first_row) * n_embd, n_embd * sizeof *x);
+    }
+    if (!is_finite(x, n_embd)) {
+        pass->batch->spans[batch->span_of_row[row]].is_bad = true;
+        memset(x, 0, n_embd * sizeof *x); /* nothing that spreads */
+    }
+    if (n_pairs)
+        rope_angles(b->cos + (size_t)row * n_pairs, b->sin + (size_t)row * n_pairs,
+                    weights_rope_frequencies(weights), n_pairs, batch->positions[row], 1.0F);
+}
+
+static void end_row(const struct pass *pass, uint32_t row)
+{
+    struct batch_span *span = &pass->batch->spans[pass->batch->span_of_row[row]];
+    uint32_t n_embd = pass->hparams->n_embd;
+    const float *x = pass->buffers->x + (size_t)row * n_embd;
+
+    if (!is_finite(x, n_embd))
+        span->is_bad = true;
+    if (span->step->hidden_out)
+        memcpy(span->step->hidden_out + (size_t)(row - span->first_row) * n_embd, x, n_embd * sizeof *x);
+}
+
+struct rows_part {
+    const struct pass *pass;
+    void (*row)(const struct pass *pass, uint32_t row);
+};
+
+static void run_rows(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct rows_part *part = arg;
+    uint32_t first = index * ROWS_A_PART, end = min_u32(first + ROWS_A_PART, part->pass->n_rows);
+    (void)worker;
+    for (uint32_t row = first; row < end; row++)
+        part->row(part->pass, row);
+}
+
+static void each_row(struct pass *pass, void (*row)(const struct pass *pass, uint32_t row))
+{
+    struct rows_part part = {.pass = pass, .row = row};
+    crew_share(pass->crew, n_blocks(pass->n_rows, ROWS_A_PART), run_rows, &part);
+}
+
+void pass_begin(struct pass *pass)
+{
+    each_row(pass, begin_row);
+}
+
+void pass_end(struct pass *pass)
+{
+    each_row(pass, end_row);
+}
+
+/* --- inputs of matrices ------------------------------------------------------------------------------------
+ */
+
+struct input_part {
+    const struct pass *pass;
+    const float *x, *norm;
+    uint32_t n_cols;
+    const struct matrix *const *matrices;
+    uint32_t n_matrices;
+};
+
+static void *prepared_for(const struct pass *pass, const struct matrix *matrix)
+{
+    return pass->buffers->prepared[pass->buffers->input_of[matrix->type]];
+}
+
+static void run_input(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct input_part *part = arg;
+    const struct pass *pass = part->pass;
+    uint32_t n_rows = pass->n_rows, n_cols = part->n_cols;
+    uint32_t first = index * ROWS_A_PART, end = min_u32(first + ROWS_A_PART, n_rows);
+    const float *x = part->x;
+    (void)worker;
+
+    if (part->norm) {
+        float *normed = pass->buffers->normed;
+        for (uint32_t row = first; row < end; row++)
+            pass->kernels->rms_norm(normed + (size_t)row * n_cols, x + (size_t)row * n_cols, part->norm, n_cols,
+                                    pass->hparams->norm_eps);
+        x = normed;
+    }
+    for (uint32_t i = 0; i < part->n_matrices; i++) {
+        void *prepared = prepared_for(pass, part->matrices[i]);
+        bool is_done = false; /* for an earlier matrix of the same kind */
+        for (uint32_t k = 0; k < i; k++)
+            is_done = is_done || prepared_for(pass, part->matrices[k]) == prepared;
+        if (!is_done)
+            pass->kernels->types[part->matrices[i]->type].activation->prepare(prepared, x, n_cols, n_cols,
+                                                                              n_rows, first, end);
+    }
+}
+
+void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n_cols,
+                const struct matrix *const *matrices, uint32_t n_matrices)
+{
+    struct input_part part = {pass, x, norm, n_cols, matrices, n_matrices};
+    crew_share(pass->crew, n_blocks(pass->n_rows, ROWS_A_PART), run_input, &part);
+}
+
+/* --- matrices ----------------------------------------------------------------------------------------------
+ */
+
+enum after { AFTER_NOTHING, AFTER_ADD, AFTER_SWIGLU };
+
+#define PRODUCTS_MAX 3
+
+struct multiply_part {
+    const struct pass *pass;
+    struct product products[PRODUCTS_MAX];
+    uint32_t n_products;
+    uint32_t rows_a_part[PRODUCTS_MAX], end_part[PRODUCTS_MAX]; /* parts are numbered through */
+    enum after after;
+    float *x; /* AFTER_ADD */
+};
+
+static void multiply_rows(const struct multiply_part *part, const struct product *product, uint32_t first,
+                          uint32_t end)
+{
+    const struct matrix *m = product->matrix;
+    struct matmul job = {.weights = m->packed,
+                         .n_rows = m->n_rows,
+                         .n_cols = m->n_cols,
+                         .activations = prepared_for(part->pass, m),
+                         .n_tokens = part->pass->n_rows,
+                         .out = product->out,
+                         .out_stride = m->n_rows};
+    part->pass->kernels->types[m->type].matmul(&job, first, end);
+}
+
+/* What follows the product on the same rows, while they are in the cache. */
+static void finish_rows(const struct multiply_part *part, uint32_t first, uint32_t end)
+{
+    const struct kernels *k = part->pass->kernels;
+    size_t stride = part->products[0].matrix->n_rows, n = end - first;
+
+    for (uint32_t t = 0; t < part->pass->n_rows; t++) {
+        size_t at = t * stride + first;
+        float *out = part->products[0].out + at;
+        if (part->after == AFTER_ADD)
+            k->add(part->x + at, part->x + at, out, n);
+        else
+            k->swiglu(out, out, part->products[1].out + at, n);
+    }
+}
+
+static void run_multiply(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct multiply_part *part = arg;
+    uint32_t i = 0;
+    (void)worker;
+
+    while (index >= part->end_part[i])
+        i++;
+    index -= i ? part->end_part[i - 1] : 0;
+    uint32_t n_rows = part->products[i].matrix->n_rows, step = part->rows_a_part[i];
+    uint32_t first = index * step, end = n_rows - first < step ? n_rows : first + step;
+    multiply_rows(part, &part->products[i], first, end);
+    if (part->after == AFTER_SWIGLU)
+        multiply_rows(part, &part->products[1], first, end);
+    if (part->after != AFTER_NOTHING)
+        finish_rows(part, first, end);
+}
+
+static uint32_t least_common_multiple(uint32_t a, uint32_t b)
+{
+    uint32_t x = a, y = b;
+    while (y) {
+        uint32_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
+}
+
+/* Whole panels; enough parts for all workers unless they would be too small. */
+static uint32_t rows_a_part(const struct pass *pass, const struct matrix *m, uint32_t panel)
+{
+    uint32_t n_panels = n_blocks(m->n_rows, panel);
+    uint32_t wanted = n_blocks(n_panels, pass->n_workers * PARTS_A_WORKER);
+    uint64_t products = (uint64_t)panel * m->n_cols * pass->n_rows;
+    uint64_t least = PART_PRODUCTS_MIN / products + 1;
+    return panel * (wanted < least ? (uint32_t)least : wanted);
+}
+
+static void multiply(struct pass *pass, struct multiply_part *part)
+{
+    uint32_t n_parts = 0, n_cut = part->after == AFTER_SWIGLU ? 1 : part->n_products;
+
+    part->pass = pass;
+    for (uint32_t i = 0; i < n_cut; i++) {
+        const struct matrix *m = part->products[i].matrix;
+        uint32_t panel = pass->kernels->types[m->type].panel_rows;
+        if (part->after == AFTER_SWIGLU)
+            panel =
+                least_common_multiple(panel, pass->kernels->types[part->products[1].matrix->type].panel_rows);
+        part->rows_a_part[i] = rows_a_part(pass, m, panel);
+        n_parts += n_blocks(m->n_rows, part->rows_a_part[i]);
+        part->end_part[i] = n_parts;
+    }
+    crew_share(pass->crew, n_parts, run_multiply, part);
+}
+
+void pass_multiply(struct pass *pass, const struct product *products, uint32_t n_products)
+{
+    struct multiply_part part = {.n_products = n_products, .after = AFTER_NOTHING};
+    ASSERT(n_products > 0 && n_products <= PRODUCTS_MAX);
+    memcpy(part.products, products, n_products * sizeof *products);
+    multiply(pass, &part);
+}
+
+void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x)
+{
+    struct multiply_part part = {
+        .products = {{matrix, pass->buffers->product}}, .n_products = 1, .after = AFTER_ADD, .x = x};
+    multiply(pass, &part);
+}
+
+void pass_multiply_swiglu(struct pass *pass, const struct matrix *gate, const struct matrix *up)
+{
+    struct multiply_part part = {.products = {{gate, pass->buffers->gate}, {up, pass->buffers->up}},
+                                 .n_products = 2,
+                                 .after = AFTER_SWIGLU};
+    multiply(pass, &part);
+}
+
+/* --- attention ---------------------------------------------------------------------------------------------
+ */
+
+struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type)
+{
+    return (struct kv_layout){.n_kv_heads = hparams->n_kv_heads,
+                              .head_dim_k = hparams->head_dim_k,
+                              .head_dim_v = hparams->head_dim_v,
+                              .element = kv_type == KV_F32 ? KV_ELEMENT_F32 : KV_ELEMENT_F16};
+}
+
+static void *const *tiles_of(const struct pass *pass, const struct batch_span *span, uint32_t layer)
+{
+    uint16_t part = pass->batch->part_of_layer[layer];
+    return kv_cache_tiles(span->sequence->caches[part], layer - weights_first_layer(pass->batch->parts[part]));
+}
+
+static struct kv_layout layout_of(const struct pass *pass, const struct batch_span *span)
+{
+    return pass_kv_layout(pass->hparams, span->sequence->is_probe ? KV_F16 : pass->kv_type);
+}
+
+struct layer_part {
+    const struct pass *pass;
+    uint32_t layer;
+    enum rope_style style;
+    float scale;
+};
+
+static void rope_store_row(const struct layer_part *part, uint32_t row)
+{
+    const struct pass *pass = part->pass;
+    const struct hparams *hp = pass->hparams;
+    const struct pass_buffers *b = pass->buffers;
+    const struct batch_span *span = &pass->batch->spans[pass->batch->span_of_row[row]];
+    struct kv_layout layout = layout_of(pass, span);
+    uint32_t n_pairs = hp->n_rot / 2, position = pass->batch->positions[row];
+    const float *cos = b->cos + (size_t)row * n_pairs, *sin = b->sin + (size_t)row * n_pairs;
+    float *q = b->q + (size_t)row * hp->n_heads * hp->head_dim_k;
+    float *k = b->k + (size_t)row * hp->n_kv_heads * hp->head_dim_k;
+    const float *v = b->v + (size_t)row * hp->n_kv_heads * hp->head_dim_v;
+
+    if (n_pairs) {
+        pass->kernels->rope[part->style](q, hp->n_heads, hp->head_dim_k, hp->n_rot, cos, sin);
+        pass->kernels->rope[part->style](k, hp->n_kv_heads, hp->head_dim_k, hp->n_rot, cos, sin);
+    }
+    pass->kernels->kv_store(&layout, tiles_of(pass, span, part->layer)[position / KV_TILE_POSITIONS],
+                            position % KV_TILE_POSITIONS, k, v);
+}
+
+static void run_rope_store(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct layer_part *part = arg;
+    uint32_t first = index * ROWS_A_PART, end = min_u32(first + ROWS_A_PART, part->pass->n_rows);
+    (void)worker;
+    for (uint32_t row = first; row < end; row++)
+        rope_store_row(part, row);
+}
+
+void pass_rope_store(struct pass *pass, uint32_t layer, enum rope_style style)
+{
+    struct layer_part part = {.pass = pass, .layer = layer, .style = style};
+    crew_share(pass->crew, n_blocks(pass->n_rows, ROWS_A_PART), run_rope_store, &part);
+}
+
+size_t pass_partials_floats(const struct hparams *hp)
+{
+    size_t group = hp->n_heads / hp->n_kv_heads;
+    return 2 * ATTEND_ROWS_A_PART * group * attention_partial_floats(hp->head_dim_v);
+}
+
+/* Rows [first, end) of one span for one kv head. */
+static void attend_rows(const struct layer_part *part, const struct batch_span *span, uint32_t first,
+                        uint32_t end, uint32_t kv_head, uint32_t worker)
+{
+    const struct pass *pass = part->pass;
+    const struct hparams *hp = pass->hparams;
+    const struct pass_buffers *b = pass->buffers;
+    size_t q_stride = (size_t)hp->n_heads * hp->head_dim_k, out_stride = (size_t)hp->n_heads * hp->head_dim_v;
+    struct attention attention = {
+        .layout = layout_of(pass, span), .n_heads = hp->n_heads, .scale = part->scale};
+    struct attention_queries queries = {.q = b->q + first * q_stride,
+                                        .q_stride = q_stride,
+                                        .positions = pass->batch->positions + first,
+                                        .n_tokens = end - first};
+    kernels_attend(pass->kernels, &attention, tiles_of(pass, span, part->layer), kv_head, &queries,
+                   b->attended + first * out_stride, out_stride, b->partials + worker * b->partials_stride);
+}
+
+/* Parts: blocks of rows that do not cross spans, times kv heads. */
+static void run_attend(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct layer_part *part = arg;
+    const struct batch *batch = part->pass->batch;
+    uint32_t n_kv_heads = part->pass->hparams->n_kv_heads;
+    uint32_t block = index / n_kv_heads, i = 0, n;
+
+    while (block >= (n = n_blocks(batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART))) {
+        block -= n;
+        i++;
+    }
+    const struct batch_span *span = &batch->spans[i];
+    uint32_t first = block * ATTEND_ROWS_A_PART;
+    uint32_t end = min_u32(first + ATTEND_ROWS_A_PART, span->step->n_tokens);
+    attend_rows(part, span, span->first_row + first, span->first_row + end, index % n_kv_heads, worker);
+}
+
+void pass_attend(struct pass *pass, uint32_t layer, float scale)
+{
+    struct layer_part part = {.pass = pass, .layer = layer, .scale = scale};
+    uint32_t blocks = 0;
+    for (uint32_t i = 0; i < pass->batch->n_spans; i++)
+        blocks += n_blocks(pass->batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART);
+    crew_share(pass->crew, blocks * pass->hparams->n_kv_heads, run_attend, &part);
+}
