@@ -14,8 +14,8 @@ bool tokenizer_merge_reserve(struct tokenizer_merge *m, size_t n)
     tokenizer_merge_free(m);
     /* A merge takes one pair out and puts at most two in: never more than twice the symbols. */
     m->symbols = mem_try_array(capacity, sizeof *m->symbols, SIZE_MAX / 2);
-    m->heap = mem_try_array(2 * capacity, sizeof *m->heap, SIZE_MAX / 2);
-    if (!m->symbols || !m->heap || capacity > UINT32_MAX) {
+    m->heap = capacity < UINT32_MAX / 4 ? mem_try_array(2 * capacity, sizeof *m->heap, SIZE_MAX / 2) : NULL;
+    if (!m->symbols || !m->heap) {
         tokenizer_merge_free(m);
         return false;
     }
@@ -43,17 +43,12 @@ void tokenizer_merge_add(struct tokenizer_merge *m, uint32_t n_bytes, uint32_t i
     s[-1].after = i;
 }
 
-static bool goes_before(struct merge_pair a, struct merge_pair b)
-{
-    return a.key < b.key || (a.key == b.key && a.left < b.left);
-}
-
 static void heap_push(struct tokenizer_merge *m, struct merge_pair pair)
 {
     uint32_t at = m->n_heap++;
     while (at > 0) {
-        uint32_t parent = (at - 1) / 2;
-        if (!goes_before(pair, m->heap[parent]))
+        uint32_t parent = (at - 1) / 4;
+        if (pair.order >= m->heap[parent].order)
             break;
         m->heap[at] = m->heap[parent];
         at = parent;
@@ -61,17 +56,22 @@ static void heap_push(struct tokenizer_merge *m, struct merge_pair pair)
     m->heap[at] = pair;
 }
 
+static uint32_t least_child(const struct tokenizer_merge *m, uint32_t first)
+{
+    uint32_t end = m->n_heap - first > 4 ? first + 4 : m->n_heap, least = first;
+    for (uint32_t i = first + 1; i < end; i++)
+        if (m->heap[i].order < m->heap[least].order)
+            least = i;
+    return least;
+}
+
 static struct merge_pair heap_pop(struct tokenizer_merge *m)
 {
     struct merge_pair top = m->heap[0], last = m->heap[--m->n_heap];
     uint32_t at = 0;
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= m->n_heap)
-            break;
-        if (child + 1 < m->n_heap && goes_before(m->heap[child + 1], m->heap[child]))
-            child++;
-        if (!goes_before(m->heap[child], last))
+    for (uint32_t first = 1; first < m->n_heap; first = 4 * at + 1) {
+        uint32_t child = least_child(m, first);
+        if (m->heap[child].order >= last.order)
             break;
         m->heap[at] = m->heap[child];
         at = child;
@@ -91,9 +91,12 @@ static void consider(struct tokenizer_merge *m, const struct ranking *r, uint32_
     if (left == TOKENIZER_NO_ID || m->symbols[left].after == TOKENIZER_NO_ID)
         return;
     const struct merge_symbol *a = &m->symbols[left], *b = &m->symbols[a->after];
-    struct merge_pair pair = {.left = left, .n_bytes = a->n_bytes + b->n_bytes};
-    if (r->rank(r->vocab, r->word, a, b, &pair.key, &pair.id))
-        heap_push(m, pair);
+    struct merge_pair pair = {.n_bytes = a->n_bytes + b->n_bytes};
+    uint32_t key;
+    if (!r->rank(r->vocab, r->word, a, b, &key, &pair.id))
+        return;
+    pair.order = (uint64_t)key << 32 | left;
+    heap_push(m, pair);
 }
 
 void tokenizer_merge_run(struct tokenizer_merge *m, const uint8_t *word, merge_rank rank, const void *vocab)
@@ -103,7 +106,8 @@ void tokenizer_merge_run(struct tokenizer_merge *m, const uint8_t *word, merge_r
         consider(m, &r, i);
     while (m->n_heap > 0) {
         struct merge_pair pair = heap_pop(m);
-        struct merge_symbol *left = &m->symbols[pair.left];
+        uint32_t left_index = (uint32_t)pair.order;
+        struct merge_symbol *left = &m->symbols[left_index];
         if (left->n_bytes == 0 || left->after == TOKENIZER_NO_ID)
             continue;
         struct merge_symbol *right = &m->symbols[left->after];
@@ -113,9 +117,9 @@ void tokenizer_merge_run(struct tokenizer_merge *m, const uint8_t *word, merge_r
         left->id = pair.id;
         left->after = right->after;
         if (right->after != TOKENIZER_NO_ID)
-            m->symbols[right->after].before = pair.left;
+            m->symbols[right->after].before = left_index;
         right->n_bytes = 0;
         consider(m, &r, left->before);
-        consider(m, &r, pair.left);
+        consider(m, &r, left_index);
     }
 }

@@ -1,6 +1,7 @@
 /* tokenizer_merge - joins neighbours of a sequence of symbols, best pair first, leftmost among equals.
  *
- * The one engine of both kinds of vocabulary: a heap of pairs over a linked list, n log n. A pair that has been
+ * The one engine of both kinds of vocabulary: a heap of pairs over a linked list, n log n; four
+ * children a place, which lie in one cache line. A pair that has been
  * overtaken is known by its size. Working memory, kept from word to word; zero-initialise. One thread. */
 #ifndef MODEL_TOKENIZER_MERGE_H
 #define MODEL_TOKENIZER_MERGE_H
@@ -16,8 +17,8 @@ struct merge_symbol {
 };
 
 struct merge_pair {
-    uint32_t key; /* lower goes first */
-    uint32_t left, n_bytes, id;
+    uint64_t order; /* key, then the left symbol: lower goes first */
+    uint32_t n_bytes, id;
 };
 
 struct tokenizer_merge {
