@@ -123,6 +123,18 @@ uint32_t gguf_n_parts(const struct gguf *gguf)
     return (uint32_t)gguf->n_parts;
 }
 
+bool gguf_is_file(const struct gguf *gguf, const char *path)
+{
+    struct stat named, open_one;
+    if (stat(path, &named) != 0)
+        return false;
+    for (size_t i = 0; i < gguf->n_parts; i++)
+        if (gguf->parts[i].fd >= 0 && fstat(gguf->parts[i].fd, &open_one) == 0 &&
+            named.st_dev == open_one.st_dev && named.st_ino == open_one.st_ino)
+            return true;
+    return false;
+}
+
 uint64_t gguf_file_bytes(const struct gguf *gguf)
 {
     uint64_t sum = 0;

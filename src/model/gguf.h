@@ -85,6 +85,8 @@ const char *gguf_path(const struct gguf *gguf); /* the first part's; "(memory)" 
 uint32_t gguf_version(const struct gguf *gguf);
 uint64_t gguf_alignment(const struct gguf *gguf);
 uint32_t gguf_n_parts(const struct gguf *gguf);
+/* Whether `path` names one of the files that are open here, under whatever name. */
+bool gguf_is_file(const struct gguf *gguf, const char *path);
 uint64_t gguf_file_bytes(const struct gguf *gguf);   /* of all parts */
 uint64_t gguf_tensor_bytes(const struct gguf *gguf); /* of all tensors, without padding */
 uint64_t gguf_data_offset(const struct gguf *gguf);  /* where the first part's tensors begin */

@@ -346,7 +346,7 @@ static enum status parse_key(struct parse *p)
     return STATUS_OK;
 }
 
-/* The buffer stays where it is from now on: offsets become views. */
+/* Offsets become views, until the buffer grows again. */
 static void point_values(struct gguf_header *h)
 {
     for (size_t i = 0; i < h->n_values; i++) {
@@ -569,6 +569,7 @@ enum status gguf_header_read(struct gguf_header *header, const struct gguf_part 
         (status = parse_count(&p, "number of keys", GGUF_KEYS_MAX, KEY_RECORD_BYTES_MIN, &n_keys)) ||
         (status = parse_keys(&p, n_keys)) || (status = parse_tensors(&p, n_tensors, part_index)))
         return error_wrap(err, status, "'%s'", part->path);
+    point_values(header); /* the table of tensors may have moved the buffer */
     return STATUS_OK;
 }
 

@@ -298,22 +298,31 @@ static enum status open_model(struct split *s)
                        s->gguf, &s->hparams, s->err);
 }
 
-/* Bytes that the folder would grow by, against what its disk has. */
+/* What the folder would grow by, against what its disk has; and no file that is read may be replaced. */
 static enum status check_room(struct split *s)
 {
     uint64_t needed = 0, replaced = 0;
     struct statvfs disk;
     struct stat old;
+    bool own = false;
     for (uint32_t i = 0; i < s->n_shards; i++) {
         struct gguf_writer *w = shard_writer(s, i);
         char *file = mem_format("shard-%" PRIu32 ".gguf", i), *path = shards_path(s->options->out_dir, file);
         needed += gguf_writer_file_bytes(w);
         if (stat(path, &old) == 0)
             replaced += (uint64_t)old.st_size;
+        own |= gguf_is_file(s->gguf, path);
         gguf_writer_free(w);
         mem_free(path);
         mem_free(file);
     }
+    char *tokenizer = shards_path(s->options->out_dir, TOKENIZER_FILE);
+    own |= gguf_is_file(s->gguf, tokenizer);
+    mem_free(tokenizer);
+    if (own)
+        return error_set(s->err, STATUS_BAD_USAGE,
+                         "'%s' has the name of a file to write in '%s'; rename it or choose another --out",
+                         s->options->model, s->options->out_dir);
     if (statvfs(s->options->out_dir, &disk) != 0)
         return STATUS_OK; /* the writing will tell */
     uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
