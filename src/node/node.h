@@ -13,6 +13,7 @@
 #include "node/readiness.h"
 #include "swarm/agent.h"
 #include "swarm/credentials.h"
+#include "swarm/discovery.h"
 #include "swarm/roster.h"
 
 #define NODE_SHARDS_MAX   4096
@@ -45,7 +46,16 @@ struct node_config {
     bool print_lines; /* the lines of INTERFACE section 2 */
 };
 
+/* What this machine is and has, looked at every few seconds. */
+struct node_host {
+    uint32_t n_cores;
+    uint64_t ram_total, ram_free; /* free: what could be taken without swapping */
+    uint64_t memory_bandwidth;    /* bytes a second, measured; 0: not yet */
+    char boot_id[40], cpu[16];
+};
+
 struct node_ports {
+    void (*look_at_host)(struct node_host *out);
     const struct clock *clock;
     struct links links;
     struct agent *agent;
@@ -76,6 +86,8 @@ int32_t node_ready_eta_s(struct node *node);
 const struct manifest *node_manifest(struct node *node); /* NULL: none yet */
 /* Where the tokenizer's file is, or NULL while it is not here. Its hash was checked. */
 const char *node_tokenizer_path(struct node *node);
+/* Examines a link step by step: {"ok", "steps": [{"step", "ok", "ms", "text"}], ...}; taken by the callee. */
+struct links *node_links(struct node *node);
 struct frontdoor *node_frontdoor(struct node *node);
 uint32_t node_context(struct node *node); /* positions: the smallest of the plan's nodes */
 void node_set_api(struct node *node, const char *url);
