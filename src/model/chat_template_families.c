@@ -2,10 +2,8 @@
 
 #include <string.h>
 
-#define DS_USER "<\xef\xbd\x9cUser\xef\xbd\x9c>"
-#define DS_ASSISTANT                                                                                           \
-    "<\xef\xbd\x9c"                                                                                            \
-    "Assistant\xef\xbd\x9c>"
+#define DS_USER      "<\uff5cUser\uff5c>"
+#define DS_ASSISTANT "<\uff5cAssistant\uff5c>"
 
 /* What the template of Llama 3.1 and 3.2 says first; the date is the one it falls back to. */
 #define LLAMA31_PREFACE "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"

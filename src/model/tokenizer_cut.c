@@ -71,11 +71,11 @@ static size_t skip_white(struct bytes text, size_t at, size_t end)
     return at;
 }
 
-/* Tokens after which white space goes: all specials of a phi-3 vocabulary but three. */
+/* Tokens after which white space goes: all control tokens of a phi-3 vocabulary but two. */
 static bool strips_after(const struct vocab *v, uint32_t id)
 {
     struct bytes text = vocab_text(v, id);
-    return v->strips_after_special && !bytes_equal(text, bytes_of_text("<unk>")) &&
+    return v->strips_after_special && v->types[id] == VOCAB_CONTROL &&
            !bytes_equal(text, bytes_of_text("<s>")) && !bytes_equal(text, bytes_of_text("<|endoftext|>"));
 }
 

@@ -189,11 +189,14 @@ static enum status stand_for(struct vocab *v, uint32_t id, uint8_t *out, size_t 
     case VOCAB_UNKNOWN:
         *n = 0;
         return STATUS_OK;
-    case VOCAB_USER_DEFINED:
-        if (text.size)
-            memcpy(out, text.data, text.size);
-        *n = text.size;
-        return STATUS_OK;
+    case VOCAB_USER_DEFINED: /* means itself; a BPE vocabulary does not write it in signs */
+        if (v->kind == TOKENIZER_BPE) {
+            if (text.size)
+                memcpy(out, text.data, text.size);
+            *n = text.size;
+            return STATUS_OK;
+        }
+        break;
     case VOCAB_NORMAL:
     case VOCAB_UNUSED:
         break;
@@ -209,16 +212,21 @@ static enum status fill_bytes(struct vocab *v, struct error *err)
         if (stand_for(v, id, v->bytes_block + v->bytes_at[id], &n, err))
             return STATUS_BAD_DATA;
         v->bytes_at[id + 1] = v->bytes_at[id] + n;
-        bool merges =
-            v->types[id] == VOCAB_NORMAL || v->types[id] == VOCAB_USER_DEFINED || v->types[id] == VOCAB_UNUSED;
         size_t n_text = vocab_text(v, id).size;
-        if (merges && n_text > v->mergeable_bytes_max)
+        if (vocab_is_plain(v, id) && n_text > v->mergeable_bytes_max)
             v->mergeable_bytes_max = n_text;
     }
     return STATUS_OK;
 }
 
 /* --- text to id --------------------------------------------------------------------------------------- */
+
+bool vocab_is_plain(const struct vocab *v, uint32_t id)
+{
+    uint8_t type = v->types[id];
+    return type == VOCAB_NORMAL || type == VOCAB_UNUSED ||
+           (type == VOCAB_USER_DEFINED && v->kind == TOKENIZER_SPM);
+}
 
 uint32_t vocab_find(const struct vocab *v, struct bytes text)
 {

@@ -85,7 +85,10 @@ static inline struct bytes vocab_bytes(const struct vocab *v, uint32_t id)
 }
 /* TOKENIZER_NO_ID where there is none. */
 uint32_t vocab_find(const struct vocab *v, struct bytes text);
-/* As vocab_find, but only what ordinary text may become: not control, unknown or byte tokens. */
+/* What merging may give: not control, unknown or byte tokens; in BPE not user-defined ones either, which are
+ * cut out of a text before. */
+bool vocab_is_plain(const struct vocab *v, uint32_t id);
+/* As vocab_find, but only what is plain. */
 uint32_t vocab_find_plain(const struct vocab *v, struct bytes text);
 static inline const char *vocab_rule_name(const struct vocab *v)
 {

@@ -29,11 +29,6 @@ const struct vocab_merge *vocab_merge_of(const struct vocab *v, uint32_t left, u
     return merge->left == TOKENIZER_NO_ID ? NULL : merge;
 }
 
-static bool is_plain(const struct vocab *v, uint32_t id)
-{
-    return v->types[id] == VOCAB_NORMAL || v->types[id] == VOCAB_USER_DEFINED || v->types[id] == VOCAB_UNUSED;
-}
-
 static enum status bad_merge(uint32_t rank, struct bytes line, const char *what, struct error *err)
 {
     int n = line.size > 40 ? 40 : (int)line.size;
@@ -61,7 +56,7 @@ static enum status add_merge(struct vocab *v, uint32_t rank, struct bytes line, 
     merge.id = vocab_find(v, buffer_view(joined));
     if (merge.id == TOKENIZER_NO_ID)
         return bad_merge(rank, line, "what it gives is no token", err);
-    if (!is_plain(v, merge.left) || !is_plain(v, merge.right) || !is_plain(v, merge.id))
+    if (!vocab_is_plain(v, merge.left) || !vocab_is_plain(v, merge.right) || !vocab_is_plain(v, merge.id))
         return STATUS_OK; /* text never becomes a control token, not by merging either */
     struct vocab_merge *slot = slot_for(v, merge.left, merge.right);
     if (slot->left == TOKENIZER_NO_ID) /* of equal pairs the first counts */

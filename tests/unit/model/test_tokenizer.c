@@ -324,11 +324,8 @@ static void test_spm_merges_by_score_with_bytes_for_the_rest(void **state)
     made_token(m, "a", VOCAB_NORMAL, -2);            /* 260 */
     made_token(m, "b", VOCAB_NORMAL, -3);            /* 261 */
     made_token(m, "ab", VOCAB_NORMAL, -10);          /* 262 */
-    made_token(m,
-               "\xe2\x96\x81"
-               "a",
-               VOCAB_NORMAL, -4);                   /* 263 */
-    made_token(m, "<tool>", VOCAB_USER_DEFINED, 0); /* 264 */
+    made_token(m, "\u2581a", VOCAB_NORMAL, -4);      /* 263 */
+    made_token(m, "<tool>", VOCAB_USER_DEFINED, 0);  /* 264 */
     struct tokenizer *t = made_tokenizer(m);
     assert_encodes(t, "ab", 0, "263 261"); /* " a" scores higher than "ab" */
     assert_encodes(t, "bab", 0, "259 261 262");
