@@ -179,12 +179,14 @@ static enum status parse_ids(struct tokenizer_ids *out, const char *text, struct
         else
             break;
     }
+    if (bracket && !*at)
+        return error_set(err, STATUS_BAD_USAGE, "IDS: the list that begins with [ does not end with ]");
     const char *end = bracket && *at == ']' ? skip_space(at + 1) : at;
-    if (*end || (bracket && *at != ']'))
+    if (*end)
         return error_set(
             err, STATUS_BAD_USAGE,
-            "IDS: unexpected '%.20s' at byte %td; want whole numbers with commas between, as 1,403,407", at,
-            at - text);
+            "IDS: unexpected '%.20s' at byte %td; want whole numbers with commas between, as 1,403,407", end,
+            end - text);
     return STATUS_OK;
 }
 
