@@ -141,7 +141,6 @@ void conn_finish(struct conn *conn)
     conn->state = CONN_FINISHING;
     conn->paused = true;
     conn_deadline(conn, 0);
-    conn->moved_us = clock_us(loop_clock(conn->loop));
     conn_flush(conn);
     conn_watch_stall(conn);
 }
@@ -253,6 +252,7 @@ static struct conn *conn_new(struct loop *loop, const struct endpoint *remote, c
     set->output_bytes_max = set->output_bytes_max ? set->output_bytes_max : OUTPUT_BYTES_MAX;
     set->open_ms = set->open_ms ? set->open_ms : OPEN_MS;
     set->stall_ms = set->stall_ms ? set->stall_ms : STALL_MS;
+    set->drain_ms = set->drain_ms ? set->drain_ms : UINT32_MAX;
     buffer_init(&conn->in, set->input_bytes_max + CONN_READ_BYTES);
     buffer_init(&conn->out, 2 * set->output_bytes_max + CONN_KEPT_BYTES_MAX); /* with the part already sent */
     conn->deadline = clock_timer_new(loop_clock(loop), on_deadline, conn);

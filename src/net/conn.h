@@ -44,6 +44,7 @@ struct conn_limits {         /* zeros: the defaults */
     size_t output_bytes_max; /* 256 MiB */
     uint32_t open_ms;        /* 5,000: connect and handshake together */
     uint32_t stall_ms;       /* 10,000: something waits to be sent and nothing is taken */
+    uint32_t drain_ms;       /* none: the queue must have been empty within so long, whatever trickles out */
 };
 
 struct conn_events {
@@ -73,7 +74,7 @@ void conn_finish(struct conn *conn);
 /* Ends with CONN_END_DEADLINE in so many ms unless set anew; 0: no deadline. */
 void conn_deadline(struct conn *conn, uint32_t ms);
 void conn_pause(struct conn *conn);  /* takes no input */
-void conn_resume(struct conn *conn); /* what waits is delivered from the loop */
+void conn_resume(struct conn *conn); /* also unpaused: what was left is delivered again, from the loop */
 /* The kernel ends the connection when sent bytes stay unacknowledged for so long. */
 void conn_unacknowledged_max(struct conn *conn, uint32_t ms);
 

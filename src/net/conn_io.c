@@ -21,18 +21,28 @@ void conn_on_stall(void *arg)
     const struct clock *clock = loop_clock(conn->loop);
     if (conn->out.size == conn->out_at)
         return;
-    uint64_t still_ms = (clock_us(clock) - conn->moved_us) / 1000;
-    if (still_ms < conn->limits.stall_ms)
-        clock_timer_set(clock, conn->stall, conn->limits.stall_ms - still_ms);
-    else
+    uint64_t now = clock_us(clock);
+    uint64_t still_ms = (now - conn->moved_us) / 1000, full_ms = (now - conn->filled_us) / 1000;
+    if (still_ms >= conn->limits.stall_ms)
         conn_end_with(conn, CONN_END_STALLED, "the other side took none of %zu waiting bytes for %llu ms",
                       conn_queued(conn), (unsigned long long)still_ms);
+    else if (full_ms >= conn->limits.drain_ms)
+        conn_end_with(conn, CONN_END_STALLED, "the other side is too slow: %zu bytes still wait after %llu ms",
+                      conn_queued(conn), (unsigned long long)full_ms);
+    else
+        conn_watch_stall(conn);
 }
 
 void conn_watch_stall(struct conn *conn)
 {
-    if (conn->state != CONN_ENDED && conn_queued(conn))
-        clock_timer_set(loop_clock(conn->loop), conn->stall, conn->limits.stall_ms);
+    const struct clock *clock = loop_clock(conn->loop);
+    if (conn->state == CONN_ENDED || !conn_queued(conn))
+        return;
+    uint64_t now = clock_us(clock);
+    uint64_t stall_at = conn->moved_us + (uint64_t)conn->limits.stall_ms * 1000;
+    uint64_t drain_at = conn->filled_us + (uint64_t)conn->limits.drain_ms * 1000;
+    uint64_t at = stall_at < drain_at ? stall_at : drain_at;
+    clock_timer_set(clock, conn->stall, at > now ? (at - now) / 1000 + 1 : 0);
 }
 
 /* How many bytes went out; 0: the socket is full, or the connection failed. */
@@ -114,7 +124,7 @@ bool conn_send(struct conn *conn, struct bytes head, struct bytes body)
     buffer_bytes(&conn->out, body.data, body.size);
     ASSERT(!conn->out.failed);
     if (was_empty && conn->state == CONN_OPEN) {
-        conn->moved_us = clock_us(loop_clock(conn->loop));
+        conn->moved_us = conn->filled_us = clock_us(loop_clock(conn->loop));
         conn_flush(conn);
         conn_watch_stall(conn);
     }
@@ -217,7 +227,7 @@ void conn_pause(struct conn *conn)
 
 void conn_resume(struct conn *conn)
 {
-    if (!conn->paused || conn->state >= CONN_FINISHING)
+    if (conn->state >= CONN_FINISHING)
         return;
     conn->paused = false;
     conn_set_interest(conn);

@@ -35,7 +35,8 @@ struct conn {
     void *arg;
     struct buffer in, out;
     size_t out_at; /* bytes of out that were handed over */
-    uint64_t bytes_in, bytes_out, moved_us, connected_us;
+    uint64_t bytes_in, bytes_out, connected_us;
+    uint64_t moved_us, filled_us; /* when bytes last went out; since when some have waited */
     struct timer *deadline, *stall;
     enum conn_end end;
     char text[TLS_TEXT_BYTES];

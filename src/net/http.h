@@ -71,8 +71,8 @@ void http_add_header(struct http_exchange *exchange, const char *name, const cha
 void http_respond(struct http_exchange *exchange, int status, const char *content_type, struct bytes body);
 void http_respond_text(struct http_exchange *exchange, int status, const char *content_type, const char *text);
 
-/* An answer in pieces (chunked). A write is sent at once; it may drop a client that does not read, so
- * that on_close runs from within it. */
+/* An answer in pieces (chunked). A write is sent at once. A client that does not read is dropped, and
+ * on_close follows from the loop. */
 void http_stream_begin(struct http_exchange *exchange, int status, const char *content_type);
 void http_stream_write(struct http_exchange *exchange, struct bytes bytes);
 void http_stream_end(struct http_exchange *exchange);
