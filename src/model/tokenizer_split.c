@@ -40,6 +40,7 @@ static const struct tokenizer_rule rules[] = {
     {"pixtral", true, true, LLAMA3},
     {"midm-2.0", true, true, LLAMA3},
     {"lfm2", true, true, LLAMA3},
+    {"minicpm5", true, false, {STAGE(number3), STAGE(llama3)}},
     {"dbrx", false, false, LLAMA3},
     {"smaug-bpe", false, false, LLAMA3},
     {"glm4", false, false, LLAMA3},
@@ -47,6 +48,7 @@ static const struct tokenizer_rule rules[] = {
     {"qwen2", false, false, QWEN2},
     {"deepseek-r1-qwen", false, false, QWEN2},
     {"megrez", false, false, QWEN2},
+    {"kormo", false, false, QWEN2},
     {"stablelm2", false, false, QWEN2},
     {"hunyuan", false, false, QWEN2},
     {"bailingmoe", false, false, QWEN2},
@@ -86,6 +88,8 @@ static const struct tokenizer_rule rules[] = {
      false,
      {STAGE(newline), STAGE(coder_letters), STAGE(coder_punctuation), STAGE(deepseek_cjk), STAGE(number)}},
     {"deepseek-v3", false, false, DEEPSEEK3},
+    {"joyai-llm", false, false, DEEPSEEK3},
+    {"hy_v4", false, false, DEEPSEEK3},
     {"hunyuan-dense", false, false, DEEPSEEK3},
     {"tekken", true, true, {STAGE(tekken)}},
     {"gpt-4o", false, false, {STAGE(gpt4o)}},
@@ -101,7 +105,8 @@ static const struct tokenizer_rule rules[] = {
 
 /* One name for each expression; the table above has the others. */
 static const char rule_names[] =
-    "default, llama-bpe, dbrx, smaug-bpe, chatglm-bpe, qwen2, qwen35, seed-coder, gpt-2, mpt, olmo, starcoder, "
+    "default, llama-bpe, minicpm5, dbrx, smaug-bpe, chatglm-bpe, qwen2, qwen35, seed-coder, gpt-2, mpt, olmo, "
+    "starcoder, "
     "refact, command-r, smollm, codeshell, exaone, falcon, deepseek-llm, deepseek-coder, deepseek-v3, tekken, "
     "gpt-4o, "
     "bloom, viking";

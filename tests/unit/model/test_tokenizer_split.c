@@ -113,6 +113,38 @@ static void test_examples(void **state)
         check_example(&examples[i]);
 }
 
+/* tools/make_splitting_cases.py wrote them with the expressions themselves and another engine. */
+static void test_random_texts_are_cut_as_the_expressions_do(void **state)
+{
+    (void)state;
+    FILE *file = fopen("tests/unit/model/splitting_cases.txt", "r");
+    if (!file) {
+        print_message("skipped: tests/unit/model/splitting_cases.txt is not below the current folder\n");
+        skip();
+    }
+    char line[4096];
+    size_t n = 0;
+    for (; fgets(line, sizeof line, file); n++) {
+        char *hex = strchr(line, '\t'), *sizes = hex ? strchr(hex + 1, '\t') : NULL;
+        assert_non_null(sizes);
+        *hex++ = *sizes++ = 0;
+        uint8_t text[1024];
+        size_t n_bytes = strlen(hex) / 2;
+        assert_true(n_bytes <= sizeof text && hex_decode(text, n_bytes, hex));
+        const struct tokenizer_rule *rule = tokenizer_split_rule(bytes_of_text(line));
+        assert_non_null(rule);
+        struct tokenizer_splitter s = tokenizer_split_over(rule, bytes_of(text, n_bytes));
+        struct bytes piece;
+        while (tokenizer_split_next(&s, &piece))
+            if (piece.size != strtoul(sizes, &sizes, 10))
+                fail_msg("%s, %s: the piece that ends at byte %zu", line, hex, s.at);
+        assert_string_equal(sizes, "\n");
+    }
+    fclose(file);
+    print_message("%zu texts\n", n);
+    assert_in_range(n, 17 * 30, 100000);
+}
+
 static void test_pieces_cover_any_text(void **state)
 {
     (void)state;
@@ -185,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_random_texts_are_cut_as_the_expressions_do),
         cmocka_unit_test(test_pieces_cover_any_text),
         cmocka_unit_test(test_unknown_rules_are_refused_by_name),
     };
