@@ -13,7 +13,7 @@
 
 #define DISK_FILES_MAX      65536 /* of one folder that are looked at */
 #define DISK_NAME_BYTES_MAX 255
-#define DISK_PART_SUFFIX    ".part"    /* a file that is not whole yet: never listed */
+#define DISK_PART_SUFFIX    ".part"    /* a file that is not whole yet */
 #define DISK_ASIDE_SUFFIX   ".invalid" /* what stood under a name that was published: never listed */
 
 struct disk_job;   /* gone after its `done` */
@@ -27,6 +27,7 @@ struct disk_file {
     /* Nobody has written to it for a while, or whoever did has closed it. `changed` is told again when a file
      * settles; before that it is no business of anybody's. */
     bool is_settled;
+    bool is_part;           /* NAME.part: only `name` (without .part) and `bytes` (on the disk) are told */
     int sys_errno;          /* 0; else it cannot be read and `seen` says why */
     struct shard_file seen; /* its header, compared with no manifest */
     bool hash_known;        /* by an earlier hash of this same stamp, perhaps in an earlier run */
@@ -34,7 +35,7 @@ struct disk_file {
 };
 
 struct disk_listing {
-    const struct disk_file *files; /* names that end in .gguf, ascending; no .part */
+    const struct disk_file *files; /* names that end in .gguf or .gguf.part; ascending */
     size_t n_files;
     uint64_t free_bytes; /* of the folder's file system */
 };

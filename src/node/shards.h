@@ -74,11 +74,13 @@ void shards_set_manifest(struct shards *shards, const struct manifest *manifest)
  * for an assigned shard the node goes on trying. `text` is one sentence, lent. */
 typedef void (*shards_done)(void *ctx, uint32_t id, enum status status, const char *text);
 /* LOAD_SHARD. Idempotent; `done` NULL: nobody waits. It comes when the shard is LOADED or comes to a halt,
- * which for a download takes minutes: answer a command from shards_state if that is too long. */
-void shards_assign(struct shards *shards, uint32_t id, enum assigned_by by, shards_done done, void *ctx);
+ * which for a download takes minutes: answer a command from shards_state if that is too long.
+ * BAD_USAGE: there is no such shard; `done` does not come then. */
+enum status shards_assign(struct shards *shards, uint32_t id, enum assigned_by by, shards_done done, void *ctx,
+                          struct error *err);
 /* UNLOAD_SHARD: stops whatever is under way for it, takes it out of memory, forgets the assignment. Its file
  * stays. */
-void shards_unload(struct shards *shards, uint32_t id, shards_done done, void *ctx);
+enum status shards_unload(struct shards *shards, uint32_t id, shards_done done, void *ctx, struct error *err);
 /* Ends the waiting of everybody with this ctx (a command's connection went). */
 void shards_forget_waiter(struct shards *shards, void *ctx);
 
