@@ -57,7 +57,7 @@ struct sha256 fingerprint_finish(struct fingerprint *f)
 {
     struct sha256 hash;
     hasher_finish(f->hasher, hash.bytes);
-    mem_free(f);
+    fingerprint_free(f);
     return hash;
 }
 

@@ -112,7 +112,7 @@ static inline struct raw_model raw_model_small(void)
 }
 
 struct raw_builder {
-    struct buffer table;
+    struct buffer table, gaps; /* gaps: u64 begin, u64 end of padding between tensors */
     uint64_t offset, n_tensors;
     uint64_t alignment, last_end;
 };
@@ -123,6 +123,8 @@ static inline void raw_build_tensor(struct raw_builder *r, const char *name, uin
     raw_tensor(&r->table, name, 0, r->offset, n1 ? 2 : 1, dims);
     r->last_end = r->offset + 4 * dims[0] * dims[1];
     r->offset = (r->last_end + r->alignment - 1) / r->alignment * r->alignment;
+    buffer_u64(&r->gaps, r->last_end);
+    buffer_u64(&r->gaps, r->offset);
     r->n_tensors++;
 }
 
@@ -145,6 +147,7 @@ static inline void raw_model_build(struct buffer *out, const struct raw_model *m
     struct raw_builder r = {.alignment = m->alignment ? m->alignment : 32};
     struct rng rng = rng_seeded(m->seed);
     buffer_init(&r.table, 0);
+    buffer_init(&r.gaps, 0);
     raw_build_tensor(&r, "token_embd.weight", m->n_embd, m->n_vocab);
     raw_build_tensor(&r, "output_norm.weight", m->n_embd, 0);
     if (m->rope_freqs)
@@ -177,12 +180,18 @@ static inline void raw_model_build(struct buffer *out, const struct raw_model *m
     buffer_bytes(out, r.table.data, r.table.size);
     raw_pad(out, r.alignment);
     size_t begin = out->size, end = m->end_unpadded ? r.last_end : r.offset;
-    while (out->size < begin + end) {
+    while (out->size < begin + r.offset) {
         float v = (float)(rng_unit(&rng) - 0.5);
         buffer_f32(out, v);
     }
+    struct reader gaps = reader_over(buffer_view(&r.gaps));
+    while (reader_left(&gaps)) {
+        uint64_t from = reader_u64(&gaps), to = reader_u64(&gaps);
+        memset(out->data + begin + from, 0, to - from);
+    }
     out->size = begin + end;
     buffer_free(&r.table);
+    buffer_free(&r.gaps);
 }
 
 static inline int raw_start(void **state)
