@@ -71,7 +71,7 @@ void route_ready(struct api *api, struct http_exchange *exchange)
     api_respond_json(exchange, ready ? 200 : 503, node_verdict(api->node));
 }
 
-/* --- the tokenizer, read off the loop ------------------------------------------------------------------- */
+/* --- the tokenizer, read off the loop -------------------------------------------------------------------- */
 
 struct tokenizer_job {
     struct api *api;
@@ -161,7 +161,7 @@ static void on_node_event(void *ctx, const char *type, const struct jv *event)
     (void)api_has_tokenizer(ctx);
 }
 
-/* --- who may ---------------------------------------------------------------------------------------------- */
+/* --- who may --------------------------------------------------------------------------------------------- */
 
 /* A page from elsewhere that reaches this server by a name of its own (DNS rebinding) is refused. */
 static bool host_is_ours(const struct http_request *request)

@@ -175,7 +175,7 @@ void route_close_streams(struct api *api)
         stream_free(api->streams);
 }
 
-/* --- metrics ---------------------------------------------------------------------------------------------- */
+/* --- metrics --------------------------------------------------------------------------------------------- */
 
 static void metric(struct buffer *out, const char *name, const char *kind, const char *help, double value)
 {

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOAD_TIMEOUT_MS (3600 * 1000) /* a shard may be large and come over a slow line; Ctrl-C stops waiting  \
-                                       */
+#define LOAD_TIMEOUT_MS                                                                                        \
+    (3600 * 1000) /* a shard may be large and come over a slow line; Ctrl-C stops waiting                      \
+                   */
 
 static void print_outcome(const struct jv *answer, const char *verb, unsigned long long shard)
 {

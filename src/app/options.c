@@ -125,7 +125,7 @@ enum status shard_list_parse(uint32_t **out, uint32_t *out_n, const char *text, 
     return STATUS_OK;
 }
 
-/* --- the table of options ------------------------------------------------------------------------------ */
+/* --- the table of options -------------------------------------------------------------------------------- */
 
 enum kind { TEXT, FLAG, NUMBER, PORT, SIZE, HOSTS, SHARDS, KV, LEVEL, CONFIG };
 
@@ -272,7 +272,7 @@ static enum status set_option(struct options *o, const struct option_row *row, c
     return STATUS_OK;
 }
 
-/* --- the four places ------------------------------------------------------------------------------------ */
+/* --- the four places ------------------------------------------------------------------------------------- */
 
 static char *trim(char *text)
 {

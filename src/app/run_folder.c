@@ -64,16 +64,26 @@ static enum status write_entry(const char *path, const struct run_entry *entry, 
     return status;
 }
 
-enum status run_folder_publish(struct run_entry *entry, struct error *err)
+enum status run_folder_prepare(struct run_entry *entry, struct error *err)
 {
     uint8_t token[(ACCESS_TOKEN_BYTES - 1) / 2];
     char *folder;
     enum status status = open_folder(&folder, err);
     if (status)
         return status;
+    mem_free(folder);
     crypto_random(token, sizeof token);
     hex_encode(entry->token, token, sizeof token);
     entry->pid = (int)getpid();
+    return STATUS_OK;
+}
+
+enum status run_folder_publish(const struct run_entry *entry, struct error *err)
+{
+    char *folder;
+    enum status status = open_folder(&folder, err);
+    if (status)
+        return status;
     char *path = mem_format("%s/%s-%d.json", folder, entry->role, entry->pid);
     status = write_entry(path, entry, err);
     mem_free(path);

@@ -15,9 +15,11 @@ struct run_entry {
     int pid;
 };
 
-/* Makes the folder, draws a token into entry->token and writes the file; pid is filled in. REFUSED: the folder
- * belongs to somebody else. */
-enum status run_folder_publish(struct run_entry *entry, struct error *err);
+/* Makes the folder, draws a token into entry->token and fills in the pid. REFUSED: the folder belongs to
+ * somebody else. */
+enum status run_folder_prepare(struct run_entry *entry, struct error *err);
+/* Writes the file: the URL is known. */
+enum status run_folder_publish(const struct run_entry *entry, struct error *err);
 void run_folder_retract(const struct run_entry *entry);
 /* A serve first, then a node, then any other; the lowest pid of those. NOT_FOUND: none runs here. */
 enum status run_folder_find(struct run_entry *out, struct error *err);

@@ -33,8 +33,7 @@ static void on_changed(void *ctx)
     node_changed(ctx);
 }
 
-/* --- our record
- * -------------------------------------------------------------------------------------------------- */
+/* --- our record ------------------------------------------------------------------------------------------ */
 
 /* 90 % of what is free, and what we have already, shared with the other nodes of this machine. */
 static uint64_t memory_budget(const struct node *node, uint64_t used)
@@ -70,7 +69,7 @@ static void fill_capabilities(struct node *node, struct node_record *r)
     r->disk_free = node->shards ? shards_disk_free(node->shards) : 0;
     memcpy(r->cpu, node->host.cpu, sizeof r->cpu);
     memcpy(r->boot_id, node->host.boot_id, sizeof r->boot_id);
-    r->arithmetic = ARITHMETIC_VERSION;
+    r->arithmetic = c->arithmetic;
     r->n_ctx = c->n_ctx;
     r->n_slots = c->n_slots;
     r->kv_f32 = c->kv_f32;
@@ -121,8 +120,7 @@ static void on_fill(void *ctx, struct node_record *r)
     }
 }
 
-/* --- settling
- * ---------------------------------------------------------------------------------------------------- */
+/* --- settling -------------------------------------------------------------------------------------------- */
 
 /* The address at which a peer's torrents are reached: as the link sees it, else as it says. */
 static bool source_of(struct node *node, const struct roster_entry *entry, struct shard_source *out)
@@ -287,8 +285,7 @@ static void on_settle(void *arg)
         frontdoor_consider(node->frontdoor);
 }
 
-/* --- events of the modules
- * ----------------------------------------------------------------------------------------- */
+/* --- events of the modules ------------------------------------------------------------------------------- */
 
 static void on_roster_changed(void *ctx, const struct roster_entry *entry)
 {
@@ -406,9 +403,90 @@ const struct links_events *node_links_events(void)
     return &events;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- the agent --- */
+
+static void on_agent_ready(void *ctx, uint16_t dht_port, uint16_t torrent_port)
+{
+    struct node *node = ctx;
+    node->dht_port = dht_port;
+    node->torrent_port = torrent_port;
+    discovery_on_agent_ready(node->discovery);
+    roster_touch(node->roster);
+    node_changed(node);
+}
+
+static void on_value(void *ctx, const struct agent_key *key, uint64_t value_id, struct bytes stored)
+{
+    struct node *node = ctx;
+    (void)key;
+    (void)value_id;
+    discovery_on_value(node->discovery, stored);
+}
+
+static void on_announced(void *ctx, const struct agent_key *key, uint64_t value_id, bool ok, uint32_t n_acked)
+{
+    struct node *node = ctx;
+    (void)key;
+    (void)value_id;
+    discovery_on_announced(node->discovery, ok, n_acked);
+}
+
+static void on_dht(void *ctx, const struct agent_dht *dht)
+{
+    struct node *node = ctx;
+    discovery_on_dht(node->discovery, dht->n_good, dht->n_short + dht->n_bad_mac);
+}
+
+static void on_torrent(void *ctx, const struct agent_torrent_status *status)
+{
+    struct node *node = ctx;
+    if (node->shards)
+        shards_on_torrent(node->shards, status);
+}
+
+static void on_torrent_peer(void *ctx, const struct agent_torrent_peer *peer)
+{
+    struct node *node = ctx;
+    if (node->shards)
+        shards_on_torrent_peer(node->shards, peer);
+}
+
+static void on_torrent_error(void *ctx, const struct agent_key *id, const char *text)
+{
+    struct node *node = ctx;
+    if (node->shards)
+        shards_on_torrent_error(node->shards, id, text);
+}
+
+static void on_crashed(void *ctx, const char *why, uint32_t restart_in_ms, uint32_t n_crashes)
+{
+    struct node *node = ctx;
+    log_warn("the agent (DHT and BitTorrent) ended: %s; started again in %u ms", why, restart_in_ms);
+    discovery_on_crashed(node->discovery, why, restart_in_ms, n_crashes);
+    node_changed(node);
+}
+
+static void on_agent_error(void *ctx, const char *about, const char *text)
+{
+    (void)ctx;
+    log_warn("agent: %s: %s", about, text);
+}
+
+const struct agent_events *node_agent_events(void)
+{
+    static const struct agent_events events = {.on_ready = on_agent_ready,
+                                               .on_value = on_value,
+                                               .on_announced = on_announced,
+                                               .on_dht = on_dht,
+                                               .on_torrent = on_torrent,
+                                               .on_torrent_peer = on_torrent_peer,
+                                               .on_torrent_error = on_torrent_error,
+                                               .on_crashed = on_crashed,
+                                               .on_error = on_agent_error};
+    return &events;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------ */
 
 static void on_report_time(void *arg)
 {

@@ -25,12 +25,9 @@ struct node_config {
     const struct credentials *credentials; /* borrowed */
     const struct key_pair *pair;           /* borrowed */
     uint64_t epoch;
-    uint16_t port;            /* TCP and UDP */
-    struct address advertise; /* family 0: what peers see */
-    struct {
-        char host[256];
-        uint16_t port;
-    } entries[NODE_ENTRIES_MAX], peers[NODE_ENTRIES_MAX]; /* --bootstrap, --peer */
+    struct address addresses[DISCOVERY_ADDRESSES_MAX]; /* where peers reach us, best first: TCP and UDP */
+    uint32_t n_addresses;
+    struct discovery_host entries[NODE_ENTRIES_MAX], peers[NODE_ENTRIES_MAX]; /* --bootstrap, --peer */
     uint32_t n_entries, n_peers;
     uint32_t *shard_ids; /* explicit, ascending; borrowed */
     uint32_t n_shard_ids;
@@ -39,6 +36,7 @@ struct node_config {
     bool fetch_allowed;
     uint32_t n_threads, n_ctx, n_slots;
     bool kv_f32;
+    uint32_t arithmetic;    /* version of the rules that this machine computes by */
     uint64_t memory_budget; /* 0: 90 % of free RAM shared by nodes of one machine */
     uint64_t max_upload;    /* bytes a second; 0: none */
     uint32_t refresh_interval_s, status_interval_s;

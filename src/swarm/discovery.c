@@ -57,8 +57,7 @@ struct discovery {
     uint32_t n_known;
 };
 
-/* --- announcing
- * ------------------------------------------------------------------------------------------------ */
+/* --- announcing ------------------------------------------------------------------------------------------ */
 
 static void seal(struct discovery *d, struct buffer *out)
 {
@@ -75,7 +74,7 @@ static void seal(struct discovery *d, struct buffer *out)
     announcement_seal(out, &a, d->config.pair, &d->config.keys.announce);
 }
 
-static void put(struct discovery *d, const uint8_t key[ANNOUNCEMENT_KEY_BYTES])
+static void put(struct discovery *d, const struct agent_key *key)
 {
     struct buffer value;
     buffer_init(&value, ANNOUNCEMENT_BYTES_MAX);
@@ -86,18 +85,18 @@ static void put(struct discovery *d, const uint8_t key[ANNOUNCEMENT_KEY_BYTES])
 
 static void announce(struct discovery *d)
 {
-    uint8_t key[ANNOUNCEMENT_KEY_BYTES];
-    if (!d->joined || d->left || !d->agent_ready || !d->config.n_addresses)
+    struct agent_key key;
+    if (!d->joined || d->left || !d->agent || !d->config.n_addresses)
         return;
     /* Higher after a restart, too: the wall clock in ms, and never lower than the last one. */
     uint64_t wall = (uint64_t)clock_wall_ms(d->clock);
     d->sequence = wall > d->sequence ? wall : d->sequence + 1;
     d->announced_ms = clock_ms(d->clock);
-    announcement_member_key(key, &d->config.keys.lookup, d->config.cluster);
-    put(d, key);
+    announcement_member_key(key.bytes, &d->config.keys.lookup, d->config.cluster);
+    put(d, &key);
     for (uint32_t i = 0; i < d->n_shards; i++) {
-        announcement_shard_key(key, &d->config.keys.lookup, d->config.cluster, d->shards[i]);
-        put(d, key);
+        announcement_shard_key(key.bytes, &d->config.keys.lookup, d->config.cluster, d->shards[i]);
+        put(d, &key);
     }
     clock_timer_set(d->clock, d->announce_timer, (uint64_t)d->config.refresh_s * 1000);
 }
@@ -107,17 +106,16 @@ static void on_announce_time(void *arg)
     announce(arg);
 }
 
-/* --- listening and asking
- * ---------------------------------------------------------------------------------------- */
+/* --- listening and asking -------------------------------------------------------------------------------- */
 
 static void each_key(struct discovery *d, bool listen)
 {
-    uint8_t key[ANNOUNCEMENT_KEY_BYTES];
-    announcement_member_key(key, &d->config.keys.lookup, d->config.cluster);
+    struct agent_key key;
+    announcement_member_key(key.bytes, &d->config.keys.lookup, d->config.cluster);
     if (listen)
-        agent_listen(d->agent, key);
+        agent_listen(d->agent, &key);
     else
-        agent_get(d->agent, key);
+        agent_get(d->agent, &key);
 }
 
 static void on_ask_time(void *arg)
@@ -141,11 +139,10 @@ static void want(struct discovery *d, const struct node_id *id, const struct add
         d->links->ops->want(d->links->self, id, dialable, n_dialable);
 }
 
-void discovery_on_value(struct discovery *d, const uint8_t *key, struct bytes stored)
+void discovery_on_value(struct discovery *d, struct bytes stored)
 {
     struct announcement a;
     struct error err;
-    (void)key;
     if (announcement_open(&a, stored, &d->config.keys.announce, clock_wall_ms(d->clock), &err)) {
         log_debug("an announcement is refused: %s", err.text);
         return;
@@ -154,8 +151,7 @@ void discovery_on_value(struct discovery *d, const uint8_t *key, struct bytes st
         want(d, &a.id, a.addresses, a.n_addresses);
 }
 
-/* --- interface
- * --------------------------------------------------------------------------------------------------- */
+/* --- interface ------------------------------------------------------------------------------------------- */
 
 struct discovery *discovery_new(const struct clock *clock, const struct links *links, struct agent *agent,
                                 const struct roster *roster, const struct discovery_config *config,
@@ -203,18 +199,18 @@ void discovery_join(struct discovery *d)
 
 void discovery_leave(struct discovery *d)
 {
-    uint8_t key[ANNOUNCEMENT_KEY_BYTES];
+    struct agent_key key;
     uint64_t value_id = announcement_value_id(&d->self);
     d->left = true;
     clock_timer_stop(d->clock, d->ask_timer);
     clock_timer_stop(d->clock, d->announce_timer);
     if (!d->agent_ready)
         return;
-    announcement_member_key(key, &d->config.keys.lookup, d->config.cluster);
-    agent_retract(d->agent, key, value_id);
+    announcement_member_key(key.bytes, &d->config.keys.lookup, d->config.cluster);
+    agent_retract(d->agent, &key, value_id);
     for (uint32_t i = 0; i < d->n_shards; i++) {
-        announcement_shard_key(key, &d->config.keys.lookup, d->config.cluster, d->shards[i]);
-        agent_retract(d->agent, key, value_id);
+        announcement_shard_key(key.bytes, &d->config.keys.lookup, d->config.cluster, d->shards[i]);
+        agent_retract(d->agent, &key, value_id);
     }
 }
 
@@ -234,8 +230,7 @@ void discovery_set_complete(struct discovery *d, bool complete)
     d->complete = complete;
 }
 
-/* --- links
- * --------------------------------------------------------------------------------------------------------- */
+/* --- links ----------------------------------------------------------------------------------------------- */
 
 static bool is_entry(const struct discovery *d, const char *host, uint16_t port)
 {
@@ -335,8 +330,7 @@ void discovery_on_failed(struct discovery *d, const struct link_attempt *attempt
     d->changed(d->ctx);
 }
 
-/* --- agent
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- agent ----------------------------------------------------------------------------------------------- */
 
 void discovery_on_agent_ready(struct discovery *d)
 {
@@ -379,8 +373,7 @@ void discovery_on_crashed(struct discovery *d, const char *why, uint32_t restart
     d->changed(d->ctx);
 }
 
-/* --- known peers
- * ----------------------------------------------------------------------------------------------------- */
+/* --- known peers ----------------------------------------------------------------------------------------- */
 
 char *discovery_known_text(const struct discovery *d)
 {
@@ -421,8 +414,7 @@ void discovery_take_known(struct discovery *d, struct bytes text)
     jv_free(array);
 }
 
-/* --- diagnosis
- * -------------------------------------------------------------------------------------------------------- */
+/* --- diagnosis ------------------------------------------------------------------------------------------- */
 
 static bool is_alone(const struct discovery *d)
 {

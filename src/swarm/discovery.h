@@ -15,7 +15,7 @@
 #include "swarm/roster.h"
 
 #define DISCOVERY_HOSTS_MAX     16
-#define DISCOVERY_ADDRESSES_MAX 8
+#define DISCOVERY_ADDRESSES_MAX 8 /* as in announcements and records */
 #define DISCOVERY_ASK_MS        2000
 #define DISCOVERY_ASK_SLOW_MS   10000
 #define DISCOVERY_TTL_S         600 /* of an announcement */
@@ -61,7 +61,7 @@ void discovery_on_failed(struct discovery *discovery, const struct link_attempt 
 void discovery_on_record(struct discovery *discovery, const struct roster_entry *entry);
 /* From the agent. */
 void discovery_on_agent_ready(struct discovery *discovery);
-void discovery_on_value(struct discovery *discovery, const uint8_t *key, struct bytes stored);
+void discovery_on_value(struct discovery *discovery, struct bytes stored);
 void discovery_on_announced(struct discovery *discovery, bool ok, uint32_t n_acked);
 void discovery_on_dht(struct discovery *discovery, uint32_t n_good, uint64_t n_refused);
 void discovery_on_crashed(struct discovery *discovery, const char *why, uint32_t restart_in_ms,
