@@ -33,6 +33,7 @@
 struct agent;
 struct agent_torrent_status;
 struct agent_torrent_peer;
+struct agent_key;
 struct shards;
 
 struct shards_config {
@@ -70,17 +71,16 @@ void shards_joined(struct shards *shards);
 /* Borrowed until replaced; NULL: none. Another model's manifest unloads everything that is not its. */
 void shards_set_manifest(struct shards *shards, const struct manifest *manifest);
 
-/* `status` OK: the shard is LOADED (assign) or not in memory any more (unload). Otherwise why it is not, now;
- * for an assigned shard the node goes on trying. `text` is one sentence, lent. */
+/* `status` OK: the shard is LOADED (assign) or not in memory any more (unload). BAD_USAGE: there is no such
+ * shard. Otherwise why it is not, now; for an assigned shard the node goes on trying. `text` is one sentence,
+ * lent. */
 typedef void (*shards_done)(void *ctx, uint32_t id, enum status status, const char *text);
 /* LOAD_SHARD. Idempotent; `done` NULL: nobody waits. It comes when the shard is LOADED or comes to a halt,
- * which for a download takes minutes: answer a command from shards_state if that is too long.
- * BAD_USAGE: there is no such shard; `done` does not come then. */
-enum status shards_assign(struct shards *shards, uint32_t id, enum assigned_by by, shards_done done, void *ctx,
-                          struct error *err);
+ * which for a download takes minutes: answer a command from shards_state if that is too long. */
+void shards_assign(struct shards *shards, uint32_t id, enum assigned_by by, shards_done done, void *ctx);
 /* UNLOAD_SHARD: stops whatever is under way for it, takes it out of memory, forgets the assignment. Its file
  * stays. */
-enum status shards_unload(struct shards *shards, uint32_t id, shards_done done, void *ctx, struct error *err);
+void shards_unload(struct shards *shards, uint32_t id, shards_done done, void *ctx);
 /* Ends the waiting of everybody with this ctx (a command's connection went). */
 void shards_forget_waiter(struct shards *shards, void *ctx);
 
@@ -96,7 +96,8 @@ void shards_set_sources(struct shards *shards, uint32_t id, const struct shard_s
 
 void shards_on_torrent(struct shards *shards, const struct agent_torrent_status *status);
 void shards_on_torrent_peer(struct shards *shards, const struct agent_torrent_peer *peer);
-void shards_on_agent_restart(struct shards *shards); /* it forgot all torrents */
+void shards_on_torrent_error(struct shards *shards, const struct agent_key *id, const char *text);
+void shards_on_agent_restart(struct shards *shards); /* its program is new; what it was told was told again */
 
 /* True when every local file of an assigned shard has been loaded or has failed. The node joins after that, or
  * after SHARDS_SETTLE_MS. */
