@@ -6,7 +6,24 @@
 #include <string.h>
 
 #if defined __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
+
+/* __builtin_cpu_supports also asks whether the system saves the registers (xgetbv); it has no name for F16C,
+ * which needs nothing more from the system than AVX does. */
+static bool has_avx2(void)
+{
+    unsigned a, b, c = 0, d;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
+           (c & bit_F16C);
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 static const struct level {
@@ -16,6 +33,10 @@ static const struct level {
 } level_table[] = {
     /* the best last */
     {"ref", NULL, NULL},
+#if defined __x86_64__
+    {"avx2", has_avx2, kernels_init_avx2},
+    {"avx512", has_avx512, kernels_init_avx512},
+#endif
 };
 
 static struct kernels tables[KERNELS_LEVELS_MAX]; /* of this machine's levels; written once */

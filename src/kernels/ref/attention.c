@@ -63,7 +63,7 @@ static void tile_scores(float p[KV_TILE_POSITIONS], const struct attention *a, c
         p[j] = exact_exp(p[j] - largest);
     for (uint32_t j = 0; j < KV_TILE_POSITIONS; j++)
         lanes[j % 16] += p[j];
-    partial[0] = largest;
+    partial[0] = largest + 0.0F; /* of zeros the positive one */
     partial[1] = join_lanes(lanes);
 }
 
@@ -103,7 +103,7 @@ static void merge_one(float *into, const float *next, uint32_t head_dim_v)
     float largest = into[0] > next[0] ? into[0] : next[0];
     float keep = exact_exp(into[0] - largest), take = exact_exp(next[0] - largest);
 
-    into[0] = largest;
+    into[0] = largest + 0.0F;
     into[1] = fmaf(next[1], take, into[1] * keep);
     for (uint32_t i = ATTENTION_PARTIAL_HEAD; i < ATTENTION_PARTIAL_HEAD + head_dim_v; i++)
         into[i] = fmaf(next[i], take, into[i] * keep);

@@ -67,3 +67,11 @@ void block32_q6_k(struct block32 *out, const uint8_t *row, uint32_t index)
         out->q[i] = (int8_t)((low | (qh[i] >> (2 * n) & 3) << 4) - 32);
     }
 }
+
+void block32_values(float out[32], const struct block32 *w)
+{
+    for (int i = 0; i < 32; i++) {
+        float value = w->scale * (float)w->sub_scale[i / 16] * (float)w->q[i];
+        out[i] = w->has_min ? value - w->min * (float)w->sub_min[i / 16] : value;
+    }
+}

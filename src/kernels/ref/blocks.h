@@ -28,6 +28,9 @@ static inline struct block32 block32_plain(void)
 
 block32_read block32_q8_0, block32_q4_0, block32_q4_k, block32_q6_k;
 
+/* Its values as f32; exact but for the subtraction of a minimum. */
+void block32_values(float out[32], const struct block32 *block);
+
 /* The six bit scales and minima of Q4_K and Q5_K: of block j of 8. */
 void block32_k_scales(const uint8_t packed[12], uint32_t j, uint8_t *scale, uint8_t *min);
 

@@ -103,10 +103,7 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
     for (uint32_t b = 0; b < n_cols / 32; b++) {
         struct block32 w = block32_plain();
         read(&w, row, b);
-        for (int i = 0; i < 32; i++) {
-            float value = w.scale * (float)w.sub_scale[i / 16] * (float)w.q[i];
-            out[32 * b + (uint32_t)i] = w.has_min ? value - w.min * (float)w.sub_min[i / 16] : value;
-        }
+        block32_values(out + 32 * b, &w);
     }
 }
 

@@ -67,7 +67,7 @@ static void turn(float *x0, float *x1, float cos, float sin)
 {
     float a = *x0, b = *x1;
     *x0 = fmaf(a, cos, -(b * sin));
-    *x1 = fmaf(a, sin, b * cos);
+    *x1 = fmaf(b, cos, a * sin);
 }
 
 static void rope_pairs(float *heads, uint32_t n_heads, uint32_t head_dim, uint32_t n_rot, const float *cos,

@@ -1,0 +1,172 @@
+/* matmul_avx2 - what the families of quantised types share at AVX2: 8 rows (half a panel) by up to 4 tokens, or
+ * a whole panel by up to 2.
+ *
+ * Products of unsigned codes and signed activations are added in pairs to 16 bits, which saturates: so eight
+ * bit codes are taken apart into magnitude and sign (2 * 128 * 127 fits), narrower ones may add up several
+ * pairs. Included by the families' files only. */
+#ifndef KERNELS_X86_MATMUL_AVX2_H
+#define KERNELS_X86_MATMUL_AVX2_H
+
+#include "kernels/kernels_private.h"
+#include "kernels/x86/groups.h"
+#include "kernels/x86/unroll.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* How much a tile holds: n tokens, n_halves halves of a panel from `half` on. Accumulators are [token][half].
+ */
+struct extent {
+    uint32_t n, n_halves, half;
+};
+
+struct x_block { /* of one block: pointers into the group's arrays */
+    const int32_t *q, *minus_sum, *minus_half;
+    const float *scale, *scaled_sum;
+};
+static ALWAYS_INLINE struct x_block x_block_at(const struct group_int8 *x, size_t b, const uint32_t n)
+{
+    return (struct x_block){.q = x->q + b * n * 8,
+                            .minus_sum = x->minus_sum + b * n,
+                            .minus_half = x->minus_half + b * n * 2,
+                            .scale = x->scale + b * n,
+                            .scaled_sum = x->scaled_sum + b * n};
+}
+
+static ALWAYS_INLINE __m256i load_codes(const uint8_t *at)
+{
+    return _mm256_loadu_si256((const __m256i *)at);
+}
+
+/* Eight of sixteen f16. */
+static ALWAYS_INLINE __m256 f16_scales(const uint8_t *at, uint32_t half)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(at + 16 * half)));
+}
+
+static ALWAYS_INLINE __m256i pairs_to_32(__m256i sums16)
+{
+    return _mm256_madd_epi16(sums16, _mm256_set1_epi16(1));
+}
+
+/* Dot products of a block of nibbles, as unsigned codes: eight pairs add up to at most 8 * 2 * 15 * 127 < 2^15.
+ */
+static ALWAYS_INLINE void nibble_dots(__m256i *isum, const struct extent e, const uint8_t *codes,
+                                      const int32_t *q)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+
+    UNROLL(4)
+    for (uint32_t i = 0; i < e.n * e.n_halves; i++)
+        isum[i] = _mm256_setzero_si256();
+    UNROLL(4)
+    for (uint32_t j = 0; j < 4; j++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++) {
+            __m256i both = load_codes(codes + 64 * j + 32 * (e.half + h));
+            __m256i w0 = _mm256_and_si256(both, low), w1 = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+            UNROLL(4)
+            for (uint32_t t = 0; t < e.n; t++) {
+                __m256i *sum = &isum[t * e.n_halves + h];
+                __m256i p0 = _mm256_maddubs_epi16(w0, _mm256_set1_epi32(q[t * 8 + j]));
+                __m256i p1 = _mm256_maddubs_epi16(w1, _mm256_set1_epi32(q[t * 8 + 4 + j]));
+                *sum = _mm256_add_epi16(*sum, _mm256_add_epi16(p0, p1));
+            }
+        }
+    }
+    UNROLL(4)
+    for (uint32_t i = 0; i < e.n * e.n_halves; i++)
+        isum[i] = pairs_to_32(isum[i]);
+}
+
+/* acc = fma(isum - 2^bias * x_sum, w_scale * x_scale, acc); bias < 0: nothing is taken off. */
+static ALWAYS_INLINE void add_plain(__m256 *acc, const struct extent e, const __m256i *isum, const int bias,
+                                    const __m256 *w_scale, struct x_block x)
+{
+    UNROLL(4)
+    for (uint32_t t = 0; t < e.n; t++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++) {
+            uint32_t i = t * e.n_halves + h;
+            __m256i sum = isum[i];
+            if (bias >= 0)
+                sum = _mm256_add_epi32(sum, _mm256_slli_epi32(_mm256_set1_epi32(x.minus_sum[t]), bias & 31));
+            __m256 scale = _mm256_mul_ps(w_scale[h], _mm256_set1_ps(x.scale[t]));
+            acc[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, acc[i]);
+        }
+    }
+}
+
+/* acc = fma(-w_min, x_scale * x_sum, acc) */
+static ALWAYS_INLINE void add_min(__m256 *acc, const struct extent e, const __m256 *w_min, struct x_block x)
+{
+    UNROLL(4)
+    for (uint32_t t = 0; t < e.n; t++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++)
+            acc[t * e.n_halves + h] =
+                _mm256_fnmadd_ps(w_min[h], _mm256_set1_ps(x.scaled_sum[t]), acc[t * e.n_halves + h]);
+    }
+}
+
+static inline void store_8(float *out, __m256 values, uint32_t n)
+{
+    float all[8];
+    if (n >= 8) {
+        _mm256_storeu_ps(out, values);
+        return;
+    }
+    _mm256_storeu_ps(all, values);
+    memcpy(out, all, n * sizeof *all);
+}
+
+static ALWAYS_INLINE void store_tile(const struct tile *tile, uint32_t panel, const __m256 *acc,
+                                     const struct extent e)
+{
+    UNROLL(4)
+    for (uint32_t t = 0; t < e.n; t++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++) {
+            uint32_t row = panel * PANEL_ROWS + 8 * (e.half + h);
+            if (row < tile->n_rows)
+                store_8(tile->out + t * tile->out_stride + row, acc[t * e.n_halves + h], tile->n_rows - row);
+        }
+    }
+}
+
+/* From panel_NAME(acc, panel, n_cols, activations, extent), part of a panel times some tokens, the functions
+ * for each number of tokens and the slot matmul_NAME. */
+#define MATMUL_PART_256(name, tokens, halves, first)                                                           \
+    {                                                                                                          \
+        const struct extent e = {tokens, halves, first};                                                       \
+        __m256 acc[(tokens) * (halves)];                                                                       \
+        UNROLL(4)                                                                                              \
+        for (int i = 0; i < (tokens) * (halves); i++)                                                          \
+            acc[i] = _mm256_setzero_ps();                                                                      \
+        panel_##name(acc, tile->panel + p * tile->panel_bytes, tile->n_cols, &x, e);                           \
+        store_tile(tile, p, acc, e);                                                                           \
+    }
+#define MATMUL_TILE_256(name, n)                                                                               \
+    static void tile_##name##_##n(const struct tile *tile)                                                     \
+    {                                                                                                          \
+        struct group_int8 x = group_int8_at(tile->activations, tile->n_cols / 32, tile->group);                \
+        for (uint32_t p = 0; p < tile->n_panels; p++) {                                                        \
+            if ((n) <= 2)                                                                                      \
+                MATMUL_PART_256(name, n, (n) <= 2 ? 2 : 1, 0)                                                  \
+            else {                                                                                             \
+                MATMUL_PART_256(name, n, 1, 0)                                                                 \
+                MATMUL_PART_256(name, n, 1, 1)                                                                 \
+            }                                                                                                  \
+        }                                                                                                      \
+    }
+#define MATMUL_AVX2(name)                                                                                      \
+    MATMUL_TILE_256(name, 1)                                                                                   \
+    MATMUL_TILE_256(name, 2)                                                                                   \
+    MATMUL_TILE_256(name, 4)                                                                                   \
+    static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \
+    {                                                                                                          \
+        static tile_kernel *const kernels[] = {tile_##name##_1, tile_##name##_2, tile_##name##_4};             \
+        groups_matmul(m, row_first, row_end, panel_bytes_##name(m->n_cols), GROUP_MAX_AVX2, kernels);          \
+    }
+
+#endif

@@ -1,0 +1,68 @@
+/* panels - how weights lie in memory for AVX2 and AVX-512: sixteen rows side by side, lane i of a vector is row
+ * i.
+ *
+ * Codes are unsigned and lie in 64 byte groups: four consecutive columns of row 0, of row 1, ... row 15, so
+ * that one instruction multiplies each row's four bytes with four activations. Nibbles: the low one is column
+ * k, the high one column k + 16 of the same block. The last panel's missing rows are zeros. Internal to
+ * kernels. */
+#ifndef KERNELS_X86_PANELS_H
+#define KERNELS_X86_PANELS_H
+
+#include "kernels/kernels.h"
+
+#define PANEL_ROWS 16
+
+static inline size_t panel_align(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Q8_0: blocks of 512 bytes of code + 128, then the blocks' scales, sixteen f16 each. Q4_0: the same with 256
+ * bytes of nibbles. */
+#define PANEL_Q8_BLOCK    512
+#define PANEL_Q4_BLOCK    256
+#define PANEL_SCALE_BYTES 32
+static inline size_t panel_bytes_q8_0(uint32_t n_cols)
+{
+    return panel_align((size_t)(n_cols / 32) * (PANEL_Q8_BLOCK + PANEL_SCALE_BYTES));
+}
+static inline size_t panel_bytes_q4_0(uint32_t n_cols)
+{
+    return panel_align((size_t)(n_cols / 32) * (PANEL_Q4_BLOCK + PANEL_SCALE_BYTES));
+}
+
+/* Q4_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, the twelve bytes of packed scales (byte i of all
+ * rows together), eight blocks of nibbles. */
+#define PANEL_Q4K_SCALES 64
+#define PANEL_Q4K_CODES  256
+#define PANEL_Q4K_BYTES  (PANEL_Q4K_CODES + 8 * PANEL_Q4_BLOCK)
+static inline size_t panel_bytes_q4_k(uint32_t n_cols)
+{
+    return (size_t)(n_cols / 256) * PANEL_Q4K_BYTES;
+}
+
+/* Q6_K, for each 256 columns: sixteen i8 scales (scale i of all rows together), eight blocks of 256 bytes of
+ * low nibbles and 128 of high bits: bits 2i of its first half go with group i of low nibbles, of its second
+ * half with group i of high nibbles. After all of them sixteen f16 d for each 256 columns. */
+#define PANEL_Q6K_CODES 256
+#define PANEL_Q6K_BLOCK (PANEL_Q4_BLOCK + 128)
+#define PANEL_Q6K_BYTES (PANEL_Q6K_CODES + 8 * PANEL_Q6K_BLOCK)
+static inline size_t panel_bytes_q6_k(uint32_t n_cols)
+{
+    return panel_align((size_t)(n_cols / 256) * (PANEL_Q6K_BYTES + PANEL_SCALE_BYTES));
+}
+
+/* F32, F16, BF16: column by column, sixteen elements each. */
+static inline size_t panel_bytes_f32(uint32_t n_cols)
+{
+    return (size_t)n_cols * PANEL_ROWS * 4;
+}
+static inline size_t panel_bytes_f16(uint32_t n_cols)
+{
+    return panel_align((size_t)n_cols * PANEL_ROWS * 2);
+}
+
+/* packed_bytes, pack and row of these types; both levels use them. */
+void panels_init(struct kernels *k);
+
+#endif

@@ -1,0 +1,45 @@
+#include "kernels/x86/levels.h"
+#include "kernels/x86/matmul_avx512.h"
+
+/* Low nibbles and the two bits above them, 0..63. */
+static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
+{
+    const __m512i top2 = _mm512_set1_epi8(0x30);
+    nibbles(w, codes);
+    UNROLL(2)
+    for (int half = 0; half < 2; half++) {
+        __m512i high = _mm512_loadu_si512(codes + PANEL_Q4_BLOCK + 64 * half), *to = w + 4 * half;
+        to[0] = _mm512_or_si512(to[0], _mm512_and_si512(_mm512_slli_epi16(high, 4), top2));
+        to[1] = _mm512_or_si512(to[1], _mm512_and_si512(_mm512_slli_epi16(high, 2), top2));
+        to[2] = _mm512_or_si512(to[2], _mm512_and_si512(high, top2));
+        to[3] = _mm512_or_si512(to[3], _mm512_and_si512(_mm512_srli_epi16(high, 2), top2));
+    }
+}
+
+static ALWAYS_INLINE __m512 signed_bytes(const uint8_t *sixteen)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)sixteen)));
+}
+
+static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+                                     const struct group_int8 *x, const uint32_t n)
+{
+    uint32_t n_supers = n_cols / 256;
+
+    for (size_t s = 0; s < n_supers; s++) {
+        const uint8_t *super = panel + s * PANEL_Q6K_BYTES;
+        __m512 d = f16_scales(panel + (size_t)n_supers * PANEL_Q6K_BYTES + s * PANEL_SCALE_BYTES);
+        for (size_t j = 0; j < 8; j++) {
+            __m512i w[8];
+            __m512 sub_scale[2] = {signed_bytes(super + j * 32), signed_bytes(super + j * 32 + 16)};
+            codes_of(w, super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK);
+            block_halves(acc, n, w, 5, sub_scale, d, x_block_at(x, s * 8 + j, n));
+        }
+    }
+}
+MATMUL_AVX512(q6_k)
+
+void kernels_init_q6_k_avx512(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_Q6_K].matmul = matmul_q6_k;
+}

@@ -1,0 +1,153 @@
+/* simd_avx2 - eight floats at a time, in the words that x86/vector_body.h and x86/attention_body.h are written
+ * in. Included through x86/simd.h. */
+#ifndef KERNELS_X86_SIMD_AVX2_H
+#define KERNELS_X86_SIMD_AVX2_H
+
+#include "kernels/exact_private.h"
+#include "kernels/x86/unroll.h"
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LANES             8
+#define SIMD_QUERIES      2 /* that attention holds in registers, with four vectors each */
+#define SIMD_LEVEL(name)  name##_avx2
+#define SIMD_ROUND_TO_F16 _MM_FROUND_TO_NEAREST_INT
+
+typedef __m256 vf;
+
+static ALWAYS_INLINE __m256i vf_lanes_below(int n) /* all bits of lanes 0..n-1; n may lie outside of [0, 8] */
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static ALWAYS_INLINE __m256i vf_first_lanes(size_t n)
+{
+    return vf_lanes_below(n < 8 ? (int)n : 8);
+}
+
+static ALWAYS_INLINE vf vf_load(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+/* The first n, zeros behind them; nothing else is read or written. */
+static ALWAYS_INLINE vf vf_load_first(const float *from, size_t n)
+{
+    return _mm256_maskload_ps(from, vf_first_lanes(n));
+}
+static ALWAYS_INLINE void vf_store(float *to, vf v)
+{
+    _mm256_storeu_ps(to, v);
+}
+static ALWAYS_INLINE void vf_store_first(float *to, vf v, size_t n)
+{
+    _mm256_maskstore_ps(to, vf_first_lanes(n), v);
+}
+static ALWAYS_INLINE vf vf_load_f16(const uint16_t *from)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+}
+static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
+{
+    _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph(v, SIMD_ROUND_TO_F16));
+}
+
+static ALWAYS_INLINE vf vf_set1(float f)
+{
+    return _mm256_set1_ps(f);
+}
+static ALWAYS_INLINE vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_div(vf a, vf b)
+{
+    return _mm256_div_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_negate(vf a)
+{
+    return _mm256_xor_ps(a, _mm256_set1_ps(-0.0F));
+}
+static ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) /* a * b + c */
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+static ALWAYS_INLINE vf vf_fms(vf a, vf b, vf c) /* a * b - c */
+{
+    return _mm256_fmsub_ps(a, b, c);
+}
+static ALWAYS_INLINE vf vf_fma_alternating(vf a, vf b, vf c) /* - c in even lanes, + c in odd ones */
+{
+    return _mm256_fmaddsub_ps(a, b, c);
+}
+
+/* Even and odd lanes exchanged. */
+static ALWAYS_INLINE vf vf_swap_pairs(vf v)
+{
+    return _mm256_permute_ps(v, 0xB1);
+}
+/* The first n of four values, each twice. */
+static ALWAYS_INLINE vf vf_load_twice(const float *from, size_t n)
+{
+    return _mm256_permutevar8x32_ps(vf_load_first(from, n < 4 ? n : 4),
+                                    _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+}
+
+/* Lanes first..end-1 of v, those of other elsewhere; the bounds may lie outside of [0, LANES]. */
+static ALWAYS_INLINE vf vf_pick(vf v, vf other, int first, int end)
+{
+    __m256i lanes = _mm256_andnot_si256(vf_lanes_below(first), vf_lanes_below(end));
+    return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(lanes));
+}
+static ALWAYS_INLINE float vf_largest(vf v)
+{
+    __m128 a = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
+}
+/* The sixteen virtual lanes joined: i with i + 8, + 4, + 2, + 1. */
+static ALWAYS_INLINE float vf_join_lanes(const vf lanes[2])
+{
+    __m256 a = _mm256_add_ps(lanes[0], lanes[1]);
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+static ALWAYS_INLINE vf vf_power_of_2(__m256i exponent)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponent, _mm256_set1_epi32(127)), 23));
+}
+
+/* exact_exp, step by step. */
+static ALWAYS_INLINE vf vf_exp(vf x)
+{
+    vf c = _mm256_min_ps(_mm256_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
+    vf n = vf_sub(vf_fma(c, vf_set1(EXP_LOG2E), vf_set1(EXP_ROUND)), vf_set1(EXP_ROUND));
+    vf r = vf_fma(n, vf_set1(-EXP_LN2_HIGH), c);
+    r = vf_fma(n, vf_set1(-EXP_LN2_LOW), r);
+
+    vf p = vf_fma(vf_set1(EXP_C6), r, vf_set1(EXP_C5));
+    p = vf_fma(p, r, vf_set1(EXP_C4));
+    p = vf_fma(p, r, vf_set1(EXP_C3));
+    p = vf_fma(p, r, vf_set1(EXP_C2));
+    p = vf_fma(p, r, vf_set1(EXP_C1));
+    vf y = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0F));
+    __m256i whole = _mm256_cvttps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    y = vf_mul(vf_mul(y, vf_power_of_2(half)), vf_power_of_2(_mm256_sub_epi32(whole, half)));
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+#endif

@@ -1,0 +1,142 @@
+/* simd_avx512 - sixteen floats at a time, in the words that x86/vector_body.h and x86/attention_body.h are
+ * written in. Included through x86/simd.h. */
+#ifndef KERNELS_X86_SIMD_AVX512_H
+#define KERNELS_X86_SIMD_AVX512_H
+
+#include "kernels/exact_private.h"
+#include "kernels/x86/unroll.h"
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LANES             16
+#define SIMD_QUERIES      4 /* that attention holds in registers, with four vectors each */
+#define SIMD_LEVEL(name)  name##_avx512
+#define SIMD_ROUND_TO_F16 (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+
+typedef __m512 vf;
+
+static ALWAYS_INLINE __mmask16 vf_first_lanes(size_t n)
+{
+    return (__mmask16)(n >= 16 ? 0xFFFFU : (1U << n) - 1);
+}
+
+static ALWAYS_INLINE vf vf_load(const float *from)
+{
+    return _mm512_loadu_ps(from);
+}
+/* The first n, zeros behind them; nothing else is read or written. */
+static ALWAYS_INLINE vf vf_load_first(const float *from, size_t n)
+{
+    return _mm512_maskz_loadu_ps(vf_first_lanes(n), from);
+}
+static ALWAYS_INLINE void vf_store(float *to, vf v)
+{
+    _mm512_storeu_ps(to, v);
+}
+static ALWAYS_INLINE void vf_store_first(float *to, vf v, size_t n)
+{
+    _mm512_mask_storeu_ps(to, vf_first_lanes(n), v);
+}
+static ALWAYS_INLINE vf vf_load_f16(const uint16_t *from)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
+}
+static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
+{
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(v, SIMD_ROUND_TO_F16));
+}
+
+static ALWAYS_INLINE vf vf_set1(float f)
+{
+    return _mm512_set1_ps(f);
+}
+static ALWAYS_INLINE vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_negate(vf a)
+{
+    return _mm512_xor_ps(a, _mm512_set1_ps(-0.0F));
+}
+static ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c) /* a * b + c */
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static ALWAYS_INLINE vf vf_fms(vf a, vf b, vf c) /* a * b - c */
+{
+    return _mm512_fmsub_ps(a, b, c);
+}
+static ALWAYS_INLINE vf vf_fma_alternating(vf a, vf b, vf c) /* - c in even lanes, + c in odd ones */
+{
+    return _mm512_fmaddsub_ps(a, b, c);
+}
+
+/* Even and odd lanes exchanged. */
+static ALWAYS_INLINE vf vf_swap_pairs(vf v)
+{
+    return _mm512_permute_ps(v, 0xB1);
+}
+/* The first n of eight values, each twice. */
+static ALWAYS_INLINE vf vf_load_twice(const float *from, size_t n)
+{
+    const __m512i index = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return _mm512_permutexvar_ps(index, vf_load_first(from, n));
+}
+
+/* Lanes first..end-1 of v, those of other elsewhere; the bounds may lie outside of [0, LANES]. */
+static ALWAYS_INLINE vf vf_pick(vf v, vf other, int first, int end)
+{
+    uint32_t below_end = end >= 16 ? 0xFFFFU : end <= 0 ? 0 : (1U << end) - 1;
+    uint32_t below_first = first >= 16 ? 0xFFFFU : first <= 0 ? 0 : (1U << first) - 1;
+    return _mm512_mask_mov_ps(other, (__mmask16)(below_end & ~below_first), v);
+}
+static ALWAYS_INLINE float vf_largest(vf v)
+{
+    return _mm512_reduce_max_ps(v);
+}
+/* The sixteen virtual lanes joined: i with i + 8, + 4, + 2, + 1. */
+static ALWAYS_INLINE float vf_join_lanes(const vf lanes[1])
+{
+    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(lanes[0]), _mm512_extractf32x8_ps(lanes[0], 1));
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+
+/* exact_exp; scalef rounds a denormal result once, as the two factors there do. */
+static ALWAYS_INLINE vf vf_exp(vf x)
+{
+    vf c = _mm512_min_ps(_mm512_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
+    vf n = vf_sub(vf_fma(c, vf_set1(EXP_LOG2E), vf_set1(EXP_ROUND)), vf_set1(EXP_ROUND));
+    vf r = vf_fma(n, vf_set1(-EXP_LN2_HIGH), c);
+    r = vf_fma(n, vf_set1(-EXP_LN2_LOW), r);
+
+    vf p = vf_fma(vf_set1(EXP_C6), r, vf_set1(EXP_C5));
+    p = vf_fma(p, r, vf_set1(EXP_C4));
+    p = vf_fma(p, r, vf_set1(EXP_C3));
+    p = vf_fma(p, r, vf_set1(EXP_C2));
+    p = vf_fma(p, r, vf_set1(EXP_C1));
+    vf y = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0F));
+    y = _mm512_scalef_ps(y, n);
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+}
+
+#endif

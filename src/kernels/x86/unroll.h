@@ -1,0 +1,13 @@
+/* unroll - loops over arrays that have to be registers. Internal to kernels. */
+#ifndef KERNELS_X86_UNROLL_H
+#define KERNELS_X86_UNROLL_H
+
+#define ALWAYS_INLINE       inline __attribute__((always_inline))
+#define UNROLL_PRAGMA(text) _Pragma(#text)
+#if defined __clang__
+#define UNROLL(n) UNROLL_PRAGMA(unroll)
+#else
+#define UNROLL(n) UNROLL_PRAGMA(GCC unroll n)
+#endif
+
+#endif
