@@ -493,6 +493,7 @@ static enum status check_part(const struct engine *engine, const struct weights 
 enum status engine_add(struct engine *engine, const struct weights *weights, struct error *err)
 {
     uint16_t part = 0;
+    ASSERT(weights_kernels(weights) == engine->config.kernels);
     pthread_mutex_lock(&engine->lock);
     enum status status = check_part(engine, weights, &part, err);
     if (!status) {
@@ -587,6 +588,7 @@ struct engine_load engine_load(const struct engine *engine)
     struct engine *e = (struct engine *)engine; /* the lock is not part of what is read */
     pthread_mutex_lock(&e->lock);
     struct engine_load load = e->load;
+    load.n_embd = e->n_parts ? e->hparams.n_embd : 0;
     pthread_mutex_unlock(&e->lock);
     return load;
 }

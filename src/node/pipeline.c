@@ -95,8 +95,7 @@ static struct sequence_entry *find_or_make(struct pipeline *pipeline, uint64_t s
     return s;
 }
 
-/* --- answers to the origin
- * ------------------------------------------------------------------------------------- */
+/* --- answers to the origin ------------------------------------------------------------------------------- */
 
 static void deliver_fail(struct pipeline *pipeline, const struct step_fail_message *fail,
                          const struct node_id *by)
@@ -213,6 +212,7 @@ static void submit(struct job *job, uint32_t layer_first)
                                      .hidden_in = layer_first ? job->hidden_in : NULL,
                                      .hidden_out = job->hidden_out,
                                      .sample = samples ? &job->sample : NULL,
+                                     .is_probe = (m->flags & STEP_PROBE) != 0,
                                      .done = on_computed,
                                      .owner = job};
     compute_submit(job->pipeline->compute, &job->step);
@@ -430,8 +430,7 @@ static void on_computed(struct engine_step *step)
     job_free(job);
 }
 
-/* --- frames
- * ---------------------------------------------------------------------------------------------------- */
+/* --- frames ---------------------------------------------------------------------------------------------- */
 
 static enum status take_step(struct pipeline *pipeline, const struct node_id *peer, struct bytes payload,
                              struct error *err)
@@ -501,8 +500,7 @@ void pipeline_on_down(struct pipeline *pipeline, const struct node_id *peer)
     }
 }
 
-/* --- interface
- * ------------------------------------------------------------------------------------------------- */
+/* --- interface ------------------------------------------------------------------------------------------- */
 
 struct pipeline *pipeline_new(const struct clock *clock, const struct links *links, struct compute *compute,
                               const struct node_id *self)
