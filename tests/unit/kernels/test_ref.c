@@ -1,0 +1,320 @@
+/* ref: the meaning of the arithmetic has another source here: blocks taken apart as ggml's documentation
+ * describes them, sums in double precision. */
+#include "base/mem.h"
+#include "inputs.h"
+#include "kernels/exact.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct rng rng;
+static const struct kernels *ref;
+
+/* --- values of a row, whole block by whole block
+ * --------------------------------------------------------------- */
+
+static double half(const uint8_t *at) /* IEEE 754 binary16 from its definition */
+{
+    uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8;
+    int exponent = (int)(bits >> 10 & 31);
+    double fraction = (double)(bits & 1023) / 1024;
+    double v = exponent == 0 ? ldexp(fraction, -14) : ldexp(1 + fraction, exponent - 15);
+    return bits >> 15 ? -v : v;
+}
+
+static void values_f32(double *y, const uint8_t *x)
+{
+    float f;
+    memcpy(&f, x, 4);
+    y[0] = (double)f;
+}
+
+static void values_f16(double *y, const uint8_t *x)
+{
+    y[0] = half(x);
+}
+
+static void values_bf16(double *y, const uint8_t *x)
+{
+    uint8_t wide[4] = {0, 0, x[0], x[1]};
+    values_f32(y, wide);
+}
+
+static void values_q8_0(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 32; j++)
+        y[j] = half(x) * (int8_t)x[2 + j];
+}
+
+static void values_q4_0(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 16; j++) {
+        y[j] = half(x) * ((x[2 + j] & 0x0F) - 8);
+        y[j + 16] = half(x) * ((x[2 + j] >> 4) - 8);
+    }
+}
+
+/* 64 values at a time share 32 bytes: low nibbles under scale `is`, high ones under `is + 1`. */
+static void values_q4_k(double *y, const uint8_t *x)
+{
+    const uint8_t *scales = x + 4, *q = x + 16;
+    double d = half(x), min = half(x + 2), sc[8], m[8];
+
+    for (int j = 0; j < 4; j++) {
+        sc[j] = scales[j] & 63;
+        m[j] = scales[j + 4] & 63;
+        sc[j + 4] = (scales[j + 8] & 0xF) + 16 * (scales[j] >> 6);
+        m[j + 4] = (scales[j + 8] >> 4) + 16 * (scales[j + 4] >> 6);
+    }
+    for (int is = 0; is < 8; is += 2, q += 32) {
+        for (int l = 0; l < 32; l++)
+            *y++ = d * sc[is] * (q[l] & 0xF) - min * m[is];
+        for (int l = 0; l < 32; l++)
+            *y++ = d * sc[is + 1] * (q[l] >> 4) - min * m[is + 1];
+    }
+}
+
+/* 128 values at a time: element l of four groups of 32 from ql[l], ql[l + 32] and qh[l]. */
+static void values_q6_k(double *y, const uint8_t *x)
+{
+    const uint8_t *ql = x, *qh = x + 128;
+    const int8_t *sc = (const int8_t *)x + 192;
+    double d = half(x + 208);
+
+    for (int n = 0; n < 256; n += 128, y += 128, ql += 64, qh += 32, sc += 8)
+        for (int l = 0; l < 32; l++) {
+            int is = l / 16;
+            y[l] = d * sc[is] * (((ql[l] & 0xF) | ((qh[l] >> 0) & 3) << 4) - 32);
+            y[l + 32] = d * sc[is + 2] * (((ql[l + 32] & 0xF) | ((qh[l] >> 2) & 3) << 4) - 32);
+            y[l + 64] = d * sc[is + 4] * (((ql[l] >> 4) | ((qh[l] >> 4) & 3) << 4) - 32);
+            y[l + 96] = d * sc[is + 6] * (((ql[l + 32] >> 4) | ((qh[l] >> 6) & 3) << 4) - 32);
+        }
+}
+
+static const struct {
+    enum tensor_type type;
+    void (*values)(double *y, const uint8_t *x);
+} formats[] = {
+    {TENSOR_TYPE_F32, values_f32},   {TENSOR_TYPE_F16, values_f16},   {TENSOR_TYPE_BF16, values_bf16},
+    {TENSOR_TYPE_Q8_0, values_q8_0}, {TENSOR_TYPE_Q4_0, values_q4_0}, {TENSOR_TYPE_Q4_K, values_q4_k},
+    {TENSOR_TYPE_Q6_K, values_q6_k},
+};
+#define N_FORMATS (sizeof formats / sizeof *formats)
+
+static void row_values(double *y, size_t format, const uint8_t *row, uint32_t n_cols)
+{
+    const struct tensor_type_info *info = tensor_type_info(formats[format].type);
+    for (uint32_t b = 0; b < n_cols / info->block_elements; b++)
+        formats[format].values(y + (size_t)b * info->block_elements, row + (size_t)b * info->block_bytes);
+}
+
+/* --- rows and products
+ * ------------------------------------------------------------------------------------------- */
+
+enum { N_ROWS = 9, N_COLS = 512, N_TOKENS = 3 };
+
+static void test_rows(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < N_FORMATS; f++) {
+        const struct type_kernels *t = &ref->types[formats[f].type];
+        uint64_t row_bytes = 0;
+        double want[N_COLS];
+        float got[N_COLS];
+        assert_true(tensor_type_row_bytes(&row_bytes, formats[f].type, N_COLS));
+        uint8_t *rows = mem_array(N_ROWS, row_bytes), *packed = mem_new(t->packed_bytes(N_ROWS, N_COLS));
+
+        for (enum fill fill = 0; fill < FILL_COUNT; fill++) {
+            inputs_rows(rows, formats[f].type, (size_t)N_ROWS * N_COLS, fill, &rng);
+            t->pack(packed, N_ROWS, N_COLS, 0, N_ROWS, rows);
+            for (uint32_t r = 0; r < N_ROWS; r++) {
+                t->row(got, packed, N_ROWS, N_COLS, r);
+                row_values(want, f, rows + r * row_bytes, N_COLS);
+                for (int i = 0; i < N_COLS; i++)
+                    assert_true(got[i] == (float)want[i]);
+            }
+        }
+        mem_free(rows);
+        mem_free(packed);
+    }
+}
+
+static void multiply(float *out, enum tensor_type type, const uint8_t *rows, const float *x)
+{
+    const struct type_kernels *t = &ref->types[type];
+    void *packed = mem_new(t->packed_bytes(N_ROWS, N_COLS));
+    void *prepared = mem_new(t->activation->bytes(N_COLS, N_TOKENS));
+    struct matmul m = {packed, N_ROWS, N_COLS, prepared, N_TOKENS, out, N_ROWS};
+
+    t->pack(packed, N_ROWS, N_COLS, 0, N_ROWS, rows);
+    t->activation->prepare(prepared, x, N_COLS, N_COLS, N_TOKENS, 0, N_TOKENS);
+    t->matmul(&m, 0, N_ROWS);
+    mem_free(packed);
+    mem_free(prepared);
+}
+
+static double block_largest(const float *x, int k)
+{
+    double largest = 0;
+    for (int i = k / 32 * 32; i < k / 32 * 32 + 32; i++)
+        largest = fmax(largest, fabs((double)x[i]));
+    return largest;
+}
+
+/* Against the product with unrounded activations: each may be off by half a step of its block. With `exact` the
+ * activations are whole numbers and 127 is in each block, so that rounding them changes nothing. */
+static void check_products(size_t f, const uint8_t *rows, uint64_t row_bytes, const float *x, bool exact)
+{
+    float out[N_TOKENS * N_ROWS];
+    double w[N_COLS];
+    bool quantised = tensor_type_info(formats[f].type)->block_elements > 1;
+
+    multiply(out, formats[f].type, rows, x);
+    for (uint32_t r = 0; r < N_ROWS; r++) {
+        row_values(w, f, rows + r * row_bytes, N_COLS);
+        for (int t = 0; t < N_TOKENS; t++) {
+            double want = 0, slack = 0, size = 0;
+            for (int k = 0; k < N_COLS; k++) {
+                double xk = (double)x[t * N_COLS + k];
+                want += w[k] * xk;
+                size += fabs(w[k] * xk);
+                slack += fabs(w[k]) * block_largest(x + (size_t)t * N_COLS, k) / 127 * 0.5001;
+            }
+            if (formats[f].type == TENSOR_TYPE_Q4_K) /* values and minima are summed apart: they may cancel */
+                size += fabs(half(rows + r * row_bytes)) * 63 * 15 * 127 * N_COLS;
+            double tolerance = size * 1e-5 + (quantised && !exact ? slack : 0);
+            if (!(fabs((double)out[t * N_ROWS + (int)r] - want) <= tolerance))
+                fail_msg("%s: row %u token %d is %g, want %g within %g",
+                         tensor_type_info(formats[f].type)->name, r, t, (double)out[t * N_ROWS + (int)r], want,
+                         tolerance);
+        }
+    }
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < N_FORMATS; f++) {
+        uint64_t row_bytes = 0;
+        float x[N_TOKENS * N_COLS];
+        assert_true(tensor_type_row_bytes(&row_bytes, formats[f].type, N_COLS));
+        uint8_t *rows = mem_array(N_ROWS, row_bytes);
+
+        for (int i = 0; i < 20; i++) {
+            inputs_rows(rows, formats[f].type, (size_t)N_ROWS * N_COLS, FILL_RANDOM, &rng);
+            inputs_activations(x, N_TOKENS * N_COLS, FILL_RANDOM, &rng);
+            check_products(f, rows, row_bytes, x, false);
+            for (int k = 0; k < N_TOKENS * N_COLS; k++)
+                x[k] = k % 32 == 5 ? 127 : (float)rng_below(&rng, 255) - 127;
+            check_products(f, rows, row_bytes, x, true);
+        }
+        mem_free(rows);
+    }
+}
+
+/* Worked by hand: one block, whole numbers. Weights 1..32 at scale 0.5, activations 127 and then ones: the sum
+ * is 0.5 * (127 + 2 + 3 ... + 32) = 0.5 * 654. */
+static void test_one_block_by_hand(void **state)
+{
+    const struct type_kernels *t = &ref->types[TENSOR_TYPE_Q8_0];
+    uint8_t row[34] = {0x00, 0x38}, packed[64], prepared[256]; /* f16 0.5 */
+    float x[32], out = 0;
+    struct matmul m = {packed, 1, 32, prepared, 1, &out, 1};
+
+    (void)state;
+    for (int i = 0; i < 32; i++) {
+        row[2 + i] = (uint8_t)(i + 1);
+        x[i] = i ? 1.0F : 127.0F;
+    }
+    assert_true(t->packed_bytes(1, 32) <= sizeof packed && t->activation->bytes(32, 1) <= sizeof prepared);
+    t->pack(packed, 1, 32, 0, 1, row);
+    t->activation->prepare(prepared, x, 32, 32, 1, 0, 1);
+    t->matmul(&m, 0, 1);
+    assert_true(out == 327.0F);
+}
+
+/* --- vectors
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void check_near(float got, double want, double tolerance)
+{
+    if (!(fabs((double)got - want) <= tolerance))
+        fail_msg("%.9g, want %.9g within %g", (double)got, want, tolerance);
+}
+
+static void test_vectors(void **state)
+{
+    enum { N = 333 };
+    float x[N], w[N], out[N];
+    double squares = 0, sum = 0;
+
+    (void)state;
+    inputs_activations(x, N, FILL_RANDOM, &rng);
+    inputs_activations(w, N, FILL_RANDOM, &rng);
+    for (int i = 0; i < N; i++)
+        squares += (double)x[i] * (double)x[i];
+    ref->rms_norm(out, x, w, N, 1e-5F);
+    for (int i = 0; i < N; i++)
+        check_near(out[i], (double)x[i] / sqrt(squares / N + 1e-5) * (double)w[i],
+                   1e-6 * (1 + fabs((double)out[i])));
+    ref->swiglu(out, x, w, N);
+    for (int i = 0; i < N; i++)
+        check_near(out[i], (double)x[i] / (1 + exp(-(double)x[i])) * (double)w[i],
+                   1e-6 * (1 + fabs((double)out[i])));
+    for (int i = 0; i < N; i++)
+        sum += exp((double)x[i]);
+    memcpy(out, x, sizeof x);
+    ref->softmax(out, N);
+    for (int i = 0; i < N; i++)
+        check_near(out[i], exp((double)x[i]) / sum, 1e-6);
+    memcpy(out, w, sizeof w);
+    ref->add_scaled(out, x, 3.0F, N);
+    for (int i = 0; i < N; i++)
+        check_near(out[i], (double)w[i] + 3.0 * (double)x[i], 1e-4);
+}
+
+/* Turning pair i by an angle is multiplying x0 + i x1 by e^(i angle). */
+static void test_rope(void **state)
+{
+    float cos_[4], sin_[4], pairs[10], halves[10];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        cos_[i] = (float)cos(0.3 * (i + 1));
+        sin_[i] = (float)sin(0.3 * (i + 1));
+    }
+    for (int i = 0; i < 10; i++)
+        pairs[i] = halves[i] = (float)(i + 1);
+    ref->rope[ROPE_PAIRS](pairs, 1, 10, 8, cos_, sin_);
+    ref->rope[ROPE_HALVES](halves, 1, 10, 8, cos_, sin_);
+    for (int i = 0; i < 4; i++) {
+        double a = 0.3 * (i + 1), p0 = 2 * i + 1, p1 = 2 * i + 2, h0 = i + 1, h1 = i + 5;
+        check_near(pairs[2 * i], p0 * cos(a) - p1 * sin(a), 1e-5);
+        check_near(pairs[2 * i + 1], p0 * sin(a) + p1 * cos(a), 1e-5);
+        check_near(halves[i], h0 * cos(a) - h1 * sin(a), 1e-5);
+        check_near(halves[i + 4], h0 * sin(a) + h1 * cos(a), 1e-5);
+    }
+    assert_true(pairs[8] == 9 && pairs[9] == 10 && halves[8] == 9 && halves[9] == 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_one_block_by_hand),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_rope),
+    };
+    struct error err = {0};
+
+    kernels_thread_start();
+    rng = inputs_rng();
+    if (kernels_select_level(&ref, "ref", &err))
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
