@@ -116,7 +116,7 @@ e2e: all
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/e2e/run.py $(ONLY)
 check: all
 	@python3 scripts/check.py --build $(BUILD)
-	@python3 scripts/check_man.py --shoal $(BUILD)/shoal
+	@python3 scripts/make_man.py --shoal $(BUILD)/shoal --check man/shoal.1
 bench: all $(BUILD)/bench/kernels
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal bench/run.sh $(BUILD)/bench/kernels
 $(BUILD)/bench/%: bench/%.c $(call libs_for,engine)
