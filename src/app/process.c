@@ -364,11 +364,12 @@ static void finish(struct process *p)
     loop_off_signal(p->signals[0]);
     loop_off_signal(p->signals[1]);
     api_free(p->api);
+    compute_real_stop(p->compute);
     links_free(p->links);
     agent_real_free(p->agent);
-    compute_real_free(p->compute);
     node_free(p->node);
     p->node = NULL;
+    compute_real_free(p->compute);
     disk_real_free(p->disk);
     pool_free(p->pool);
     if (p->loop)

@@ -74,8 +74,10 @@ struct loop;
 struct pool;
 enum status compute_real_new(struct compute **out, struct loop *loop, struct pool *pool,
                              const struct engine_config *config, struct error *err);
-/* Steps under way end as STEP_CANCELLED, with `done` from here; jobs end without `done`. Waits for what runs.
- * Call before pool_free and loop_free. NULL is fine. */
+/* Ends everything under way and waits until nothing runs any more; no callback comes from here on, steps are
+ * their callers' again, operations do nothing. Then whoever uses the port may be freed, and then the port. */
+void compute_real_stop(struct compute *compute); /* NULL is fine */
+/* Call before pool_free and loop_free. NULL is fine. */
 void compute_real_free(struct compute *compute);
 struct engine *compute_real_engine(struct compute *compute); /* for metrics */
 

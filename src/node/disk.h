@@ -89,8 +89,8 @@ static inline void disk_cancel(const struct disk *disk, struct disk_job **job) /
 
 /* The real one: base/pool's threads, the loop's folder watch, and model/verify. Hashes of files are remembered
  * in STATE_DIR/hashes.json by device, inode, size, mtime and ctime, so an unchanged file is read once in its
- * life. `loop` and `pool` outlive it; the pool should have at least two threads. state_dir NULL: nothing is
- * remembered. */
+ * life. `loop` and `pool` outlive it; the pool should have at least four threads (a hash, a load, and looks at
+ * the folder beside them). state_dir NULL: nothing is remembered. */
 struct loop;
 struct pool;
 struct disk *disk_real_new(struct loop *loop, struct pool *pool, const char *state_dir);
