@@ -68,11 +68,16 @@ static const struct command table[] = {
      "  --shards N                how many (8, at most one a layer)\n"
      "  --out DIR                 where to (models_cache/shards)\n"
      "  --name NAME               the model's name in the manifest (from the file)\n"
-     "  --json                    the manifest's table as JSON\n"},
+     "  --threads N               threads that compute the probe (cores)\n"
+     "  --json                    the manifest without its pieces, as JSON\n"},
     {"merge", cmd_merge, "DIR -o MODEL.gguf", "puts shards together again, bit for bit",
-     "  -o FILE                   the model to write\n"},
+     "  -o FILE                   the model to write\n"
+     "  --json                    file and size as JSON\n"},
     {"inspect", cmd_inspect, "FILE.gguf [--plan] [--json]", "header and tensors of a GGUF file",
-     "  --plan                    the memory that it would need\n  --json                    as JSON\n"},
+     "  --plan                    the memory that it would need\n"
+     "  --ctx N, --slots N        with --plan: positions of a sequence (4096), sequences (8)\n"
+     "  --kv f16|f32              with --plan: keys and values (f16)\n"
+     "  --json                    as JSON, arrays cut to their first elements\n"},
     {"verify", cmd_verify, "[DIR] [--json]", "EXISTS, MISSING or INVALID for each shard file",
      "  DIR                       models_cache/shards\n  --json                    as JSON\n"},
     {"run", cmd_run, "MODEL -p TEXT [OPTIONS]", "one process, no network: completes a text",
