@@ -123,6 +123,10 @@ $(BUILD)/bench/%: bench/%.c $(call libs_for,engine)
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(filter %.a,$^) $(call ext_libs_for,engine)
+$(BUILD)/bench/link_hop: bench/link_hop.c $(call libs_for,swarm)
+	@mkdir -p $(@D)
+	@echo "  BENCH $<"
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(filter %.a,$^) $(call ext_libs_for,swarm)
 asan:
 	@$(MAKE) BUILD=$(BUILD)-asan SANITIZE=address,undefined test
 tsan:

@@ -213,7 +213,7 @@ void buffer_format(struct buffer *b, const char *format, ...)
 void buffer_consume(struct buffer *b, size_t n_bytes)
 {
     ASSERT(n_bytes <= b->size);
-    if (b->size > n_bytes)
+    if (n_bytes && b->size > n_bytes)
         memmove(b->data, b->data + n_bytes, b->size - n_bytes);
     b->size -= n_bytes;
 }

@@ -118,7 +118,7 @@ void conn_set_interest(struct conn *conn)
     unsigned events = conn->paused ? 0 : (unsigned)LOOP_READ;
     if (conn->state == CONN_CONNECTING || conn->handshake_writes)
         events = LOOP_WRITE;
-    else if (conn->out.size > conn->out_at)
+    else if (conn_queued(conn))
         events |= LOOP_WRITE;
     loop_watch_set(conn->watch, events);
 }
@@ -155,7 +155,7 @@ static void become_open(struct conn *conn)
     conn->events->on_open(conn->arg);
     if (conn->dead || conn->state != CONN_OPEN)
         return;
-    if (conn->out.size) {
+    if (conn_queued(conn)) {
         conn_flush(conn);
         conn_watch_stall(conn);
     }
@@ -231,9 +231,9 @@ static void on_ready(void *arg, unsigned events)
         return;
     }
     if (events & LOOP_WRITE) {
-        bool had = conn->out.size;
+        bool had = conn_queued(conn);
         conn_flush(conn);
-        if (conn->state == CONN_OPEN && had && !conn->out.size && conn->events->on_drained)
+        if (conn->state == CONN_OPEN && had && !conn_queued(conn) && conn->events->on_drained)
             conn->events->on_drained(conn->arg);
     }
     if (!conn->dead && (events & LOOP_READ))

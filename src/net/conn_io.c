@@ -19,7 +19,7 @@ void conn_on_stall(void *arg)
 {
     struct conn *conn = arg;
     const struct clock *clock = loop_clock(conn->loop);
-    if (conn->out.size == conn->out_at)
+    if (!conn_queued(conn))
         return;
     uint64_t now = clock_us(clock);
     uint64_t still_ms = (now - conn->moved_us) / 1000, full_ms = (now - conn->filled_us) / 1000;
@@ -100,12 +100,15 @@ void conn_flush(struct conn *conn)
         moved += written;
     }
     conn->bytes_out += moved;
+    bool failed = false;
+    if (conn->state != CONN_ENDED && conn->ssl && !tls_flush(conn->ssl, &failed) && failed)
+        fail_socket(conn, errno);
     if (conn->state == CONN_ENDED)
         return;
     if (moved)
         conn->moved_us = clock_us(loop_clock(conn->loop));
     drop_sent(conn);
-    if (conn->state == CONN_FINISHING && conn->out.size == 0)
+    if (conn->state == CONN_FINISHING && !conn_queued(conn))
         end_output(conn);
     conn_set_interest(conn);
 }
@@ -114,7 +117,7 @@ bool conn_send(struct conn *conn, struct bytes head, struct bytes body)
 {
     if (conn->state >= CONN_FINISHING)
         return false;
-    bool was_empty = conn->out.size == conn->out_at;
+    bool was_empty = !conn_queued(conn);
     if (head.size + body.size > conn->limits.output_bytes_max - conn_queued(conn)) {
         conn_end_with(conn, CONN_END_QUEUE_FULL, "%zu bytes wait to be sent and %zu more pass the limit of %zu",
                       conn_queued(conn), head.size + body.size, conn->limits.output_bytes_max);
@@ -133,7 +136,7 @@ bool conn_send(struct conn *conn, struct bytes head, struct bytes body)
 
 size_t conn_queued(const struct conn *conn)
 {
-    return conn->out.size - conn->out_at;
+    return conn->out.size - conn->out_at + (conn->ssl ? tls_waiting(conn->ssl) : 0);
 }
 
 /* --- input -------------------------------------------------------------------------------------------- */

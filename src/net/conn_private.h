@@ -9,8 +9,9 @@
 
 #include <sys/socket.h>
 
-#define CONN_READ_BYTES     ((size_t)16 << 10) /* a TLS record's most */
-#define CONN_KEPT_BYTES_MAX ((size_t)1 << 20)  /* an idle queue keeps no more memory than this */
+#define CONN_READ_BYTES ((size_t)16 << 10) /* a TLS record's most */
+#define CONN_KEPT_BYTES_MAX                                                                                    \
+    ((size_t)8 << 20) /* an idle queue keeps no more: new pages for each frame cost more than it */
 
 enum conn_state {
     CONN_CONNECTING,

@@ -36,8 +36,7 @@ void fetch_answer_free(struct fetch_answer *answer)
     answer->content_type = NULL;
 }
 
-/* --- callbacks
- * ------------------------------------------------------------------------------------------------ */
+/* --- callbacks ------------------------------------------------------------------------------------------- */
 
 static size_t take_body(char *data, size_t size, size_t count, void *arg)
 {
@@ -66,8 +65,7 @@ static size_t take_header(char *data, size_t size, size_t count, void *arg)
     return n;
 }
 
-/* --- one request
- * ------------------------------------------------------------------------------------------------ */
+/* --- one request ----------------------------------------------------------------------------------------- */
 
 static struct curl_slist *headers_of(const struct fetch_request *request)
 {

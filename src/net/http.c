@@ -21,8 +21,7 @@ struct http_server {
     char address[ENDPOINT_TEXT_BYTES];
 };
 
-/* --- connections
- * ---------------------------------------------------------------------------------------------- */
+/* --- connections ----------------------------------------------------------------------------------------- */
 
 static void free_client(void *arg)
 {
@@ -79,8 +78,7 @@ static void set_phase(struct http_client *client, enum http_phase phase)
     client->phase = phase;
 }
 
-/* --- one request
- * -------------------------------------------------------------------------------------------------- */
+/* --- one request ----------------------------------------------------------------------------------------- */
 
 static void hand_over(struct http_client *client)
 {
@@ -201,8 +199,7 @@ void http_client_answered(struct http_client *client)
         conn_resume(client->conn); /* the next request may have come already */
 }
 
-/* --- the connection's events
- * --------------------------------------------------------------------------------------- */
+/* --- the connection's events ----------------------------------------------------------------------------- */
 
 static void on_open(void *arg)
 {
@@ -257,9 +254,7 @@ static void on_accept(void *arg, int fd, const struct endpoint *from)
                                has_place ? &client_events : &refused_events, client);
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------------------ */
 
 #define OR_DEFAULT(field, value) config->field = config->field ? config->field : (value)
 

@@ -39,8 +39,7 @@ static int hex_digit(uint8_t c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* --- where a head ends
- * ---------------------------------------------------------------------------------------- */
+/* --- where a head ends ----------------------------------------------------------------------------------- */
 
 int http_scan_head(struct bytes in, size_t *scanned, size_t *out_bytes, size_t bytes_max, const char **why)
 {
@@ -65,8 +64,7 @@ int http_scan_head(struct bytes in, size_t *scanned, size_t *out_bytes, size_t b
     return HTTP_MORE;
 }
 
-/* --- the request line
- * -------------------------------------------------------------------------------------------- */
+/* --- the request line ------------------------------------------------------------------------------------ */
 
 static bool split_at(struct bytes *first, struct bytes *rest, uint8_t separator)
 {
@@ -100,8 +98,7 @@ static int parse_request_line(struct http_head *out, struct bytes line, const ch
     return HTTP_DONE;
 }
 
-/* --- fields
- * -------------------------------------------------------------------------------------------------------- */
+/* --- fields ---------------------------------------------------------------------------------------------- */
 
 static struct bytes without_blanks(struct bytes text)
 {
@@ -142,8 +139,7 @@ static size_t count_field(const struct http_head *head, const char *name)
     return n;
 }
 
-/* --- framing
- * ------------------------------------------------------------------------------------------------------- */
+/* --- framing --------------------------------------------------------------------------------------------- */
 
 static int parse_length(struct http_head *head, struct bytes text, size_t body_bytes_max, const char **why)
 {
@@ -223,8 +219,7 @@ int http_parse_head(struct http_head *out, struct bytes in, size_t body_bytes_ma
     return result == HTTP_DONE ? parse_connection(out, why) : result;
 }
 
-/* --- targets
- * --------------------------------------------------------------------------------------------------------- */
+/* --- targets --------------------------------------------------------------------------------------------- */
 
 /* Appends the decoded byte; false for a broken escape. `i` moves to its last letter. */
 static bool take_letter(struct buffer *out, struct bytes text, size_t *i)
@@ -299,9 +294,7 @@ char *http_decode_value(struct bytes text)
     return value;
 }
 
-/* --- chunks
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- chunks ---------------------------------------------------------------------------------------------- */
 
 /* A whole line, without its end. MORE while it may still come. */
 static int take_line(struct bytes *line, struct bytes in, size_t *used, size_t bytes_max, const char **why)

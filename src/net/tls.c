@@ -69,6 +69,7 @@ enum status tls_new(struct tls **out, const uint8_t psk[TLS_PSK_BYTES], struct e
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(ctx, TLS_BATCH_BYTES);
     /* The store is empty: whoever comes with a certificate instead of the key fails here. */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_psk_use_session_callback(ctx, use_session);
@@ -86,16 +87,36 @@ void tls_free(struct tls *tls)
     mem_free(tls);
 }
 
+/* Records gather in a buffer before the socket: a system call and a wake-up of the reader for each record of
+ * 16 KiB would cost ten times its encryption. */
 SSL *tls_session(struct tls *tls, int fd, bool as_client)
 {
     SSL *ssl = SSL_new(tls->ctx);
-    ASSERT(ssl && SSL_set_fd(ssl, fd));
+    BIO *in = BIO_new_socket(fd, BIO_NOCLOSE), *out = BIO_new_socket(fd, BIO_NOCLOSE),
+        *batch = BIO_new(BIO_f_buffer());
+    ASSERT(ssl && in && out && batch && BIO_set_write_buffer_size(batch, TLS_BATCH_BYTES));
+    SSL_set_bio(ssl, in, BIO_push(batch, out));
     SSL_set_app_data(ssl, tls);
     if (as_client)
         SSL_set_connect_state(ssl);
     else
         SSL_set_accept_state(ssl);
     return ssl;
+}
+
+bool tls_flush(SSL *ssl, bool *out_failed)
+{
+    BIO *out = SSL_get_wbio(ssl);
+    *out_failed = false;
+    if (!BIO_wpending(out) || BIO_flush(out) > 0)
+        return true;
+    *out_failed = !BIO_should_retry(out);
+    return false;
+}
+
+size_t tls_waiting(SSL *ssl)
+{
+    return (size_t)BIO_wpending(SSL_get_wbio(ssl));
 }
 
 bool tls_is_proved(SSL *ssl)

@@ -7,9 +7,13 @@
 
 #include <openssl/ssl.h>
 
-#define TLS_TEXT_BYTES 256
+#define TLS_TEXT_BYTES  256
+#define TLS_BATCH_BYTES (64 << 10)
 
 SSL *tls_session(struct tls *tls, int fd, bool as_client);
+/* Hands over to the kernel what SSL_write gathered; false: some is left, or (*out_failed) the socket failed. */
+bool tls_flush(SSL *ssl, bool *out_failed);
+size_t tls_waiting(SSL *ssl); /* gathered and not handed over */
 /* Whether a finished handshake is what it must be: 1.3, and the PSK was really used. */
 bool tls_is_proved(SSL *ssl);
 /* What the failure of the last call on `ssl` (its result) means, with a sentence. sys_errno: errno right after
