@@ -172,9 +172,9 @@ static void print_node_files(const struct jv *node)
         char size[32] = "";
         if (jv_get_int(f, "bytes", 0))
             client_size(size, jv_get_real(f, "bytes", 0));
-        printf("  Shard %lld: %-8s %9s  %-14s %s", (long long)jv_get_int(f, "shard", 0),
+        printf("  Shard %lld: %-8s %9s  %-14s %s", (long long)jv_get_int(f, "id", 0),
                jv_get_text(f, "state", "?"), size, jv_get_text(f, "hash", ""), jv_get_text(f, "path", ""));
-        const char *why = jv_get_text(f, "why", "");
+        const char *why = jv_get_text(f, "note", "");
         printf("%s%s%s", *why ? "  (" : "", why, *why ? ")" : "");
         const struct jv *suppliers = jv_get(f, "suppliers");
         if (jv_count(suppliers) && strcmp(jv_get_text(f, "state", ""), "EXISTS") != 0) {

@@ -30,6 +30,7 @@ struct manifests {
     bool asking_manifest, asking_tokenizer;
     uint64_t ask_ms; /* not before */
     struct timer *timer;
+    struct disk_watch *watch;
     struct manifest *retired[8]; /* others may still look at them; freed at the end */
     uint32_t n_retired;
     int tokenizer_place; /* next place to look at: 0 shards, 1 state, 2 peers */
@@ -169,8 +170,7 @@ static void read_place(struct manifests *m, enum place place)
     mem_free(path);
 }
 
-/* --- the tokenizer
- * -------------------------------------------------------------------------------------------- */
+/* --- the tokenizer --------------------------------------------------------------------------------------- */
 
 static char *tokenizer_file(const struct manifests *m, int place)
 {
@@ -240,8 +240,7 @@ static void on_tokenizer(void *ctx, const struct command_answer *answer)
     clock_timer_set(m->clock, m->timer, ASK_AGAIN_MS);
 }
 
-/* --- peers
- * ---------------------------------------------------------------------------------------------------- */
+/* --- peers ----------------------------------------------------------------------------------------------- */
 
 static void on_manifest(void *ctx, const struct command_answer *answer)
 {
@@ -334,8 +333,7 @@ static void handle_get_tokenizer(void *ctx, struct command_in *in)
     (void)m->disk->ops->read(m->disk->self, m->tokenizer_path, TOKENIZER_BYTES_MAX, on_tokenizer_read, serving);
 }
 
-/* --- interface
- * ------------------------------------------------------------------------------------------------ */
+/* --- interface ------------------------------------------------------------------------------------------- */
 
 struct manifests *manifests_new(const struct clock *clock, const struct disk *disk, struct commands *commands,
                                 const struct roster *roster, const struct manifests_config *config,
@@ -365,6 +363,8 @@ void manifests_free(struct manifests *m)
         disk_cancel(m->disk, &m->reads[i]);
         mem_free(m->dirs[i]);
     }
+    if (m->watch)
+        m->disk->ops->unwatch(m->disk->self, m->watch);
     disk_cancel(m->disk, &m->tokenizer_job);
     disk_cancel(m->disk, &m->write_job);
     clock_timer_free(m->clock, m->timer);
@@ -377,8 +377,14 @@ void manifests_free(struct manifests *m)
     mem_free(m);
 }
 
+static void on_folder_changed(void *ctx)
+{
+    manifests_look(ctx);
+}
+
 void manifests_start(struct manifests *m)
 {
+    m->watch = m->disk->ops->watch(m->disk->self, m->dirs[IN_SHARDS], on_folder_changed, m);
     read_place(m, IN_SHARDS);
 }
 

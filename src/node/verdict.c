@@ -68,7 +68,7 @@ static const struct roster_entry *first_idle_node(const struct roster *roster)
     return NULL;
 }
 
-/* --- findings that this function makes itself --------------------------------------------------------- */
+/* --- findings that this function makes itself ------------------------------------------------------------ */
 
 static void explain_lost(struct finding_list *out, const struct verdict_view *view, uint32_t shard,
                          const struct roster_entry *lost)
@@ -150,8 +150,14 @@ static void explain_claimed(struct finding_list *out, const struct verdict_view 
         const struct record_shard *s = record_shard_find(&entry->record, shard);
         char id[NODE_ID_SHORT_BYTES];
         node_id_short(id, &entry->record.id);
-        struct finding *f = finding_add(out, FINDING_LOADING, shard, &entry->record.id,
-                                        "shard %u on node %s is %s", shard, id, shard_state_name(s->state));
+        struct finding *f;
+        if (!entry->record.has_manifest)
+            f = finding_add(out, FINDING_MANIFEST_MISSING, shard, &entry->record.id,
+                            "node %s has shard %u %s and waits for the manifest to check it by", id, shard,
+                            shard_state_name(s->state));
+        else
+            f = finding_add(out, FINDING_LOADING, shard, &entry->record.id, "shard %u on node %s is %s", shard,
+                            id, shard_state_name(s->state));
         finding_set_action(f, "shoal status");
         if (f)
             f->eta_s = s->eta_s;
@@ -210,7 +216,7 @@ static void explain_model(struct finding_list *out, const struct verdict_view *v
     }
 }
 
-/* --- what others and this process know --------------------------------------------------------------- */
+/* --- what others and this process know ------------------------------------------------------------------- */
 
 /* A finding about a shard that some live node has LOADED blocks nothing. */
 static void soften_covered(struct finding_list *out, const struct roster *roster)
