@@ -276,6 +276,12 @@ static void run_metrics(struct api *api, struct http_exchange *e, const char *re
     route_metrics(api, e);
 }
 
+static void run_examine(struct api *api, struct http_exchange *e, const char *rest)
+{
+    (void)rest;
+    route_examine(api, e);
+}
+
 static const struct route routes[] = {
     {"POST", "/v1/chat/completions", V1, run_chat},
     {"POST", "/v1/completions", V1, run_completions},
@@ -288,6 +294,7 @@ static const struct route routes[] = {
     {"GET", "/api/v1/timeline", OPEN, run_timeline},
     {"GET", "/api/v1/files", OPEN, run_files},
     {"GET", "/api/v1/events", OPEN, run_events},
+    {"GET", "/api/v1/examine", OPEN, run_examine},
     {"GET", "/metrics", OPEN, run_metrics},
     {"POST", "/api/v1/shards/*", CHANGES, route_shard},
     {"POST", "/api/v1/nodes/*", CHANGES, route_drain},

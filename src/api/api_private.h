@@ -45,6 +45,7 @@ void openai_cancel_all(struct api *api);
 void route_ready(struct api *api, struct http_exchange *exchange);
 void route_shard(struct api *api, struct http_exchange *exchange, const char *rest);
 void route_drain(struct api *api, struct http_exchange *exchange, const char *rest);
+void route_examine(struct api *api, struct http_exchange *exchange);
 void route_files(struct api *api, struct http_exchange *exchange);
 void route_metrics(struct api *api, struct http_exchange *exchange);
 void route_events(struct api *api, struct http_exchange *exchange);

@@ -44,6 +44,60 @@ void route_files(struct api *api, struct http_exchange *exchange)
     node_files(api->node, on_files, wait_for(exchange));
 }
 
+static void on_examined(void *ctx, const struct links_examination *result)
+{
+    struct waiting *waiting = ctx;
+    struct jv *json = jv_object_new(), *steps = jv_array_new();
+    bool told = false;
+    jv_set_bool(json, "ok", result->fault == LINK_FAULT_NONE);
+    jv_set_text(json, "fault", result->fault ? link_fault_name(result->fault) : NULL);
+    for (int i = LINK_STEP_RESOLVE; i <= LINK_STEP_UP; i++) {
+        if (result->steps[i].outcome == EXAMINED_NOT_TRIED)
+            continue;
+        struct jv *step = jv_object_new();
+        bool ok = result->steps[i].outcome == EXAMINED_OK;
+        jv_set_text(step, "step", i == LINK_STEP_UP ? "round trip" : link_step_name((enum link_step)i));
+        jv_set_bool(step, "ok", ok);
+        jv_set_real(step, "ms", result->steps[i].ms);
+        jv_set_text(step, "text", ok || told ? "" : result->text);
+        told |= !ok;
+        jv_append(steps, step);
+    }
+    jv_set(json, "steps", steps);
+    if (result->steps[LINK_STEP_IDENTITY].outcome == EXAMINED_OK)
+        jv_set_hex(json, "node", result->hello.id.bytes, NODE_ID_BYTES);
+    if (waiting->exchange) {
+        http_on_close(waiting->exchange, NULL, NULL);
+        api_respond_json(waiting->exchange, 200, json);
+    } else {
+        jv_free(json);
+    }
+    mem_free(waiting);
+}
+
+/* ?address=HOST:PORT */
+void route_examine(struct api *api, struct http_exchange *exchange)
+{
+    const char *text = http_request_param(http_exchange_request(exchange), "address");
+    const char *colon = text ? strrchr(text, ':') : NULL;
+    char host[256];
+    char *end = NULL;
+    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    if (n > 2 && text[0] == '[' && text[n - 1] == ']') {
+        text++;
+        n -= 2;
+    }
+    if (!colon || *end || port == 0 || port > UINT16_MAX || n == 0 || n >= sizeof host) {
+        api_respond_error(exchange, 400, "invalid_request_error", NULL, "address",
+                          "address=HOST:PORT is needed");
+        return;
+    }
+    memcpy(host, text, n);
+    host[n] = '\0';
+    links_examine(node_links(api->node), host, (uint16_t)port, on_examined, wait_for(exchange));
+}
+
 static void on_outcome(void *ctx, struct jv *outcome)
 {
     struct waiting *waiting = ctx;

@@ -53,8 +53,8 @@ void timeline_add(struct timeline *timeline, uint64_t now_ms, const struct node_
     snprintf(event->what, sizeof event->what, "%s", what);
 }
 
-/* True when the state is another than the one seen last. */
-static bool note(struct timeline *timeline, const struct node_id *node, int32_t shard, int state)
+/* True when the state is another than the one seen last; the first sight of `unnoted` is nothing new. */
+static bool note(struct timeline *timeline, const struct node_id *node, int32_t shard, int state, int unnoted)
 {
     for (uint32_t i = 0; i < timeline->n_seen; i++) {
         struct seen *seen = &timeline->seen[i];
@@ -71,16 +71,16 @@ static bool note(struct timeline *timeline, const struct node_id *node, int32_t 
         timeline->seen = mem_resize(timeline->seen, timeline->capacity, sizeof *timeline->seen);
     }
     timeline->seen[timeline->n_seen++] = (struct seen){.node = *node, .shard = shard, .state = state};
-    return true;
+    return state != unnoted;
 }
 
 void timeline_see(struct timeline *timeline, uint64_t now_ms, const struct roster_entry *entry)
 {
     const struct node_record *r = &entry->record;
-    if (note(timeline, &r->id, -1, entry->alive))
+    if (note(timeline, &r->id, -1, entry->alive, false))
         timeline_add(timeline, now_ms, &r->id, -1, entry->alive ? "discovered" : "lost");
     for (uint32_t i = 0; i < r->n_shards; i++)
-        if (note(timeline, &r->id, (int32_t)r->shards[i].id, (int)r->shards[i].state))
+        if (note(timeline, &r->id, (int32_t)r->shards[i].id, (int)r->shards[i].state, SHARD_ABSENT))
             timeline_add(timeline, now_ms, &r->id, (int32_t)r->shards[i].id,
                          shard_state_name(r->shards[i].state));
 }
