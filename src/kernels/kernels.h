@@ -91,7 +91,7 @@ struct attention_queries {
     uint32_t n_tokens;
 };
 
-/* --- vectors ---------------------------------------------------------------------------------------------- */
+/* --- vectors -------------------------------------------------------------------------------------------- */
 
 enum rope_style { ROPE_PAIRS, ROPE_HALVES, ROPE_STYLE_COUNT }; /* x[2i], x[2i + 1] or x[i], x[i + n / 2] */
 
@@ -140,7 +140,7 @@ size_t kv_tile_bytes(const struct kv_layout *layout);
 void kernels_attend(const struct kernels *k, const struct attention *a, void *const *tiles, uint32_t kv_head,
                     const struct attention_queries *queries, float *out, size_t out_stride, float *scratch);
 
-/* --- levels ----------------------------------------------------------------------------------------------- */
+/* --- levels --------------------------------------------------------------------------------------------- */
 
 /* The level that SHOAL_CPU names, else this machine's best. BAD_USAGE when the machine or the program lacks it.
  */

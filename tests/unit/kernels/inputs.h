@@ -21,8 +21,7 @@ static inline struct rng inputs_rng(void)
     return rng_seeded(seed);
 }
 
-/* --- guarded memory
- * -------------------------------------------------------------------------------------------
+/* --- guarded memory ----------------------------------------------------------------------------------------
  *
  * The block begins at an aligned address and ends as close to the guard page as that allows; bytes between are
  * checked when it is freed. */

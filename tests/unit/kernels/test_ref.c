@@ -14,8 +14,7 @@
 static struct rng rng;
 static const struct kernels *ref;
 
-/* --- values of a row, whole block by whole block
- * --------------------------------------------------------------- */
+/* --- values of a row, whole block by whole block -------------------------------------------------------- */
 
 static double half(const uint8_t *at) /* IEEE 754 binary16 from its definition */
 {
@@ -112,8 +111,7 @@ static void row_values(double *y, size_t format, const uint8_t *row, uint32_t n_
         formats[format].values(y + (size_t)b * info->block_elements, row + (size_t)b * info->block_bytes);
 }
 
-/* --- rows and products
- * ------------------------------------------------------------------------------------------- */
+/* --- rows and products ---------------------------------------------------------------------------------- */
 
 enum { N_ROWS = 9, N_COLS = 512, N_TOKENS = 3 };
 
@@ -237,8 +235,7 @@ static void test_one_block_by_hand(void **state)
     assert_true(out == 327.0F);
 }
 
-/* --- vectors
- * ----------------------------------------------------------------------------------------------------- */
+/* --- vectors -------------------------------------------------------------------------------------------- */
 
 static void check_near(float got, double want, double tolerance)
 {

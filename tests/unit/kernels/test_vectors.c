@@ -48,8 +48,7 @@ static void check_equal(const char *what, const struct kernels *k, const struct 
                      (double)want->at[i]);
 }
 
-/* --- element by element
- * ---------------------------------------------------------------------------------------- */
+/* --- element by element --------------------------------------------------------------------------------- */
 
 enum operation { RMS_NORM, ADD, MUL, ADD_SCALED, SWIGLU, SOFTMAX, OPERATION_COUNT };
 static const char *const operation_names[] = {"rms_norm", "add", "mul", "add_scaled", "swiglu", "softmax"};
@@ -139,8 +138,7 @@ static void test_exp_range(void **state)
     floats_free(&got);
 }
 
-/* --- rope
- * ------------------------------------------------------------------------------------------------------ */
+/* --- rope ----------------------------------------------------------------------------------------------- */
 
 static void check_rope(enum rope_style style, uint32_t n_heads, uint32_t head_dim, uint32_t n_rot)
 {
@@ -178,8 +176,7 @@ static void test_rope(void **state)
         }
 }
 
-/* --- attention
- * --------------------------------------------------------------------------------------------------- */
+/* --- attention ------------------------------------------------------------------------------------------ */
 
 #define N_TILES_MAX  5
 #define N_TOKENS_MAX 40
