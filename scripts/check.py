@@ -35,8 +35,8 @@ def folder_of(path):
 
 # Foreign headers and the files that may see them.
 DOORS = [
-    (r"openssl/(evp|sha)\.h", ["src/base/hash.c"]),
-    (r"openssl/", ["src/net/", "src/base/hash.c"]),
+    (r"openssl/(evp|sha)\.h", ["src/base/hash.c", "src/agent/"]),
+    (r"openssl/", ["src/net/", "src/base/hash.c", "src/agent/"]),
     (r"sodium", ["src/base/crypto.c", "src/agent/"]),
     (r"jansson", ["src/base/jv", "src/agent/"]),
     (r"event2?/|event\.h", ["src/net/"]),

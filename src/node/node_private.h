@@ -1,5 +1,6 @@
-/* The inside of a node, shared by the files that make it: node.c (composition and events), node_lines.c (what
- * it prints), node_status.c (what it shows), node_commands.c (what it is told). */
+/* The inside of a node, shared by the files that make it: node.c (composition and life), node_events.c (who is
+ * told of what), node_lines.c (what it prints), node_status.c (what it shows), node_commands.c (what it is
+ * told). */
 #ifndef NODE_NODE_PRIVATE_H
 #define NODE_NODE_PRIVATE_H
 
@@ -66,6 +67,10 @@ struct node {
 uint32_t node_n_expected(const struct node *node); /* shards; 0: unknown */
 void node_changed(struct node *node);              /* settle soon */
 void node_compute_verdict(struct node *node);
+
+/* node_events.c */
+void node_on_roster_changed(void *ctx, const struct roster_entry *entry);
+const struct shards_events *node_shards_events(void);
 
 /* node_lines.c */
 void node_print_report(struct node *node);
