@@ -29,7 +29,8 @@ constexpr ssize_t STORE_BYTES_UNREACHABLE = ssize_t{1} << 30;
 constexpr unsigned NODES_FEW = 24;
 constexpr unsigned NODES_GREETED = 64;
 constexpr size_t GREETED_MAX = 1024;
-constexpr unsigned HOLDERS_MAX = 8;
+constexpr unsigned HOLDERS_MAX = 8, LISTENED_NODES = 4; // OpenDHT's TARGET_NODES, LISTEN_NODES
+constexpr int REFRESH_MS = 10000;                       // a listened key is asked for at least so often
 
 constexpr auto ms(int n)
 {
@@ -46,11 +47,12 @@ uint64_t u64_at(const uint8_t *data)
 
 // What a value of ours holds: u64 value id, then what was announced, which begins with its sequence number.
 //
-// The id that OpenDHT knows it by differs from the value id in its lowest bits (VALUE_SLOTS): listeners are
-// told of ids that are new to them, but never of a new content under an old id. So each newer sequence goes
-// under the next of these ids; when all have been used within a value's life, the edit policy lets the higher
-// sequence win.
-constexpr uint64_t VALUE_SLOTS = 4;
+// The id that OpenDHT knows it by is derived from the value id and one of VALUE_SLOTS slots. Listeners are told
+// of ids that are new to them, but never of a new content under an old id (2.4.12 compares a field that
+// unsigned values do not carry), and a get for a key that is listened to is answered from what the listen
+// brought. So each newer sequence goes under the next slot, and the old one dies with its time; where all slots
+// are in use, the edit policy lets the higher sequence win.
+constexpr uint64_t VALUE_SLOTS = 16;
 
 dht::Value::Id slot_id(uint64_t value_id, uint64_t slot)
 {
@@ -307,9 +309,10 @@ void DhtNode::announce(const json_t *command)
     if (announcements_.size() >= AGENT_ANNOUNCEMENTS_MAX && !announcements_.count(at))
         throw Refused("more than " + std::to_string(AGENT_ANNOUNCEMENTS_MAX) + " announcements");
     Announcement &announcement = announcements_[at];
-    if (announcement.data != data)
-        announcement.slot =
-            announcement.data.empty() ? randombytes_uniform(VALUE_SLOTS) : announcement.slot + 1;
+    if (announcement.data.empty())
+        announcement.slot = randombytes_uniform(VALUE_SLOTS); // most likely not the one before a restart
+    else if (announcement.data != data)
+        announcement.slot++;
     announcement.data = std::move(data);
     announcement.next_put = Time{};
     announcement.started = Clock::now();
@@ -460,10 +463,10 @@ void DhtNode::on_values(const dht::InfoHash &key, const Values &values, bool exp
 }
 
 // A search that once had no nodes stays dead in OpenDHT, listeners and all, until somebody gets or puts; and it
-// listens at four nodes only. So each key is also asked for now and then, soon after new nodes appeared.
+// listens at four nodes only. So each key is also asked for again and again, soon after new nodes appeared.
 void DhtNode::refresh(const dht::InfoHash &key, Listen &listen, Time now)
 {
-    listen.next_refresh = now + ms(std::min(200 << std::min(listen.n_refreshes++, 8u), 30000));
+    listen.next_refresh = now + ms(std::min(200 << std::min(listen.n_refreshes++, 8u), REFRESH_MS));
     dht_->get(
         key,
         [this, key](const Values &values) {
@@ -539,9 +542,11 @@ void DhtNode::get(const json_t *command)
         auto found = gets_.find(key);
         if (found == gets_.end())
             return;
-        int n_asked = 0;
+        unsigned n_asked = 0;
         for (auto &node : nodes)
             n_asked += node && !node->isExpired();
+        if (nodes.empty() && listens_.count(key)) // answered by what the listen brought
+            n_asked = std::min(n_nodes_, LISTENED_NODES);
         channel_.send(Event(AGENT_EVENT_GOT)
                           .set("key", key_text(key))
                           .set("values", found->second.size())

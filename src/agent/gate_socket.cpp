@@ -71,8 +71,14 @@ GateSocket::GateSocket(const std::vector<uint8_t> &key, const std::string &bind4
         open(s4_, bound4_, address_of(bind4, port));
         port = bound4_.getPort();
     }
-    if (!bind6.empty())
-        open(s6_, bound6_, address_of(bind6, port));
+    if (!bind6.empty()) {
+        try {
+            open(s6_, bound6_, address_of(bind6, port));
+        } catch (const Refused &) {
+            if (s4_ < 0) // a machine without IPv6 is fine where IPv4 was asked for too
+                throw;
+        }
+    }
     if (s4_ < 0 && s6_ < 0)
         throw Refused("neither 'bind4' nor 'bind6' was given");
 }
@@ -95,7 +101,9 @@ void GateSocket::open(int &fd, dht::SockAddr &bound, const dht::SockAddr &at)
     if (fd < 0 || ::bind(fd, at.get(), at.getLength()) ||
         getsockname(fd, reinterpret_cast<sockaddr *>(&name), &name_bytes)) {
         int why = errno;
-        stop();
+        if (fd >= 0)
+            ::close(fd);
+        fd = -1;
         throw Refused("cannot listen on UDP " + at.toString() + ": " + strerror(why));
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);

@@ -18,7 +18,8 @@
  *   get                key                           values, then `got`
  *   network_changed                                  addresses of this machine changed: ask everybody again
  *   torrent_add        id, dir, name, bytes, piece_bytes, pieces (DATA: SHA-1 of each), salt (hex), mode
- *                      ("fetch": writes NAME.part; "seed": NAME is whole and known good)
+ *                      ("fetch": writes NAME.part; "seed": NAME is whole and known good), file? (what a seed is
+ *                      called on disk where that is not NAME)
  *   torrent_remove     id, delete_part
  *   torrent_peer       id, ip, port
  *   torrent_members    ips [IP]                      nobody else may connect or be connected to
@@ -35,7 +36,8 @@
  *   value              key, value_id, data           data begins with its sequence number, u64 little-endian
  *   expired            key, value_id
  *   announced          key, value_id, ok, acked      acked: by how many other nodes; told when it changes
- *   got                key, values, asked            asked: how many nodes answered
+ *   got                key, values, asked            asked: how many nodes answered (a key that is listened to
+ *                                                    is answered by what the listen brought)
  *   dht                good, dubious, stored_values, stored_bytes, rx_ok, rx_short, rx_bad_mac, tx, tx_failed,
  *                      sources [{ip, short, bad_mac}]   refused datagrams by source, worst first
  *   torrent            id, state, bytes_done, bytes_total, rate_down, rate_up, uploaded, wasted, peers, seeds,
@@ -53,7 +55,7 @@
 #define AGENT_KEY_BYTES         20
 #define AGENT_VALUE_BYTES_MIN   8    /* the sequence number */
 #define AGENT_VALUE_BYTES_MAX   2048 /* up to about 560 travel in one datagram */
-#define AGENT_VALUE_TTL_S       600
+#define AGENT_VALUE_TTL_S       180  /* default; put again at a third of it */
 #define AGENT_PIECES_MAX        9000 /* of one torrent: 240 KB of base64 in one line */
 #define AGENT_PIECE_BYTES_MIN   16384
 #define AGENT_PIECE_BYTES_MAX   (64 * 1024 * 1024)

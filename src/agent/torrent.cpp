@@ -24,7 +24,7 @@ namespace
 using std::chrono::milliseconds;
 namespace flags = lt::torrent_flags;
 
-constexpr milliseconds STATUS_EVERY{500}, DIAL_EVERY{5000};
+constexpr milliseconds STATUS_EVERY{500}, DIAL_EVERY{5000}, GATHER{20};
 
 int rate_of(int64_t bytes_per_s)
 {
@@ -120,8 +120,8 @@ bool name_is_plain(const std::string &name)
 } // namespace
 
 Torrents::Torrents(Channel &channel, const TorrentConfig &config)
-    : channel_(channel), dirs_(config.dirs), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      queue_(std::make_shared<GuardQueue>(wake_fd_))
+    : channel_(channel), both_families_(!config.bind4.empty() && !config.bind6.empty()), dirs_(config.dirs),
+      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), queue_(std::make_shared<GuardQueue>(wake_fd_))
 {
     // An explicit, empty list of extensions: no exchange of peers, no metadata, no "smart ban".
     lt::session_params params(settings_of(config), std::vector<std::shared_ptr<lt::plugin>>{});
@@ -165,6 +165,9 @@ std::shared_ptr<lt::torrent_info> Torrents::info_of(const json_t *command, const
 
     if (piece_bytes & (piece_bytes - 1))
         throw Refused("field 'piece_bytes': " + std::to_string(piece_bytes) + " is not a power of two");
+    if (n_pieces > AGENT_PIECES_MAX)
+        throw Refused(std::to_string(n_pieces) + " pieces, the limit is " + std::to_string(AGENT_PIECES_MAX) +
+                      ": split the model again with larger pieces");
     if (pieces.size() % 20 || static_cast<int64_t>(pieces.size() / 20) != n_pieces)
         throw Refused("field 'pieces': " + std::to_string(pieces.size()) + " bytes, but " +
                       std::to_string(n_pieces) + " pieces need " + std::to_string(20 * n_pieces));
@@ -223,6 +226,7 @@ void Torrents::add(const json_t *command)
     torrent.id = hex_text(id_bytes.data(), id_bytes.size());
     torrent.dir = text_of(command, "dir", 4096);
     torrent.name = text_of(command, "name", AGENT_NAME_BYTES_MAX);
+    torrent.file = text_or(command, "file", torrent.name.c_str(), AGENT_NAME_BYTES_MAX);
     torrent.bytes = int_of(command, "bytes", 1, AGENT_TORRENT_BYTES_MAX);
     torrent.seed = mode == "seed";
     if (!torrent.seed && mode != "fetch")
@@ -231,8 +235,9 @@ void Torrents::add(const json_t *command)
         throw Refused("this torrent was added before; remove it first");
     if (torrents_.size() >= AGENT_TORRENTS_MAX)
         throw Refused("more than " + std::to_string(AGENT_TORRENTS_MAX) + " torrents");
-    if (!name_is_plain(torrent.name))
-        throw Refused("field 'name': '" + torrent.name + "' is not a plain file name");
+    for (auto *name : {&torrent.name, &torrent.file})
+        if (!name_is_plain(*name))
+            throw Refused("'" + *name + "' is not a plain file name");
     if (std::find(dirs_.begin(), dirs_.end(), torrent.dir) == dirs_.end())
         throw Refused("field 'dir': '" + torrent.dir + "' is not one of the folders given at start");
     auto info = info_of(command, torrent);
@@ -245,8 +250,9 @@ void Torrents::add(const json_t *command)
                    flags::disable_pex;
     if (torrent.seed)
         params.flags |= flags::seed_mode | flags::upload_mode; // upload_mode: NAME is never written
-    else
-        params.renamed_files[lt::file_index_t(0)] = torrent.name + AGENT_PART_SUFFIX;
+    std::string on_disk = torrent.seed ? torrent.file : torrent.name + AGENT_PART_SUFFIX;
+    if (on_disk != torrent.name)
+        params.renamed_files[lt::file_index_t(0)] = on_disk;
     params.extensions.push_back(
         [id = torrent.id, queue = queue_](const lt::torrent_handle &, lt::client_data_t) {
             return std::make_shared<Guard>(id, queue);
@@ -268,22 +274,6 @@ void Torrents::remove(const json_t *command)
     torrents_.erase(torrent.id);
 }
 
-// libtorrent connects to a new peer within a second, except when a torrent starts: then at once. So the first
-// peer of one that has no connections restarts it.
-void Torrents::dial(Torrent &torrent, const lt::tcp::endpoint &peer)
-{
-    bool start = torrent.n_connected == 0 && torrent.checked && !torrent.paused && torrent.error.empty();
-
-    if (start)
-        torrent.handle.pause();
-    // As if from a tracker: that alone lowers libtorrent's count of failures of this address.
-    torrent.handle.connect_peer(peer, lt::peer_info::tracker);
-    if (start)
-        torrent.handle.resume();
-    else if (!torrent.checked)
-        torrent.boost = true;
-}
-
 void Torrents::peer(const json_t *command)
 {
     Torrent &torrent = find(command);
@@ -292,9 +282,29 @@ void Torrents::peer(const json_t *command)
 
     if (torrent.peers.size() >= AGENT_TORRENT_PEERS_MAX && !torrent.peers.count(at))
         throw Refused("more than " + std::to_string(AGENT_TORRENT_PEERS_MAX) + " peers of one torrent");
-    bool &banned = torrent.peers[at];
-    if (!banned && !torrent.complete && !torrent.seed)
-        dial(torrent, at);
+    torrent.peers.try_emplace(at, false);
+    // A little later, with those that are told in the same breath.
+    torrent.dial_at = std::min(torrent.dial_at, std::chrono::steady_clock::now() + GATHER);
+}
+
+// libtorrent connects to new peers once a second, except when a torrent starts: then at once. So one that has
+// no connections that could be lost is started anew.
+void Torrents::dial(Torrent &torrent)
+{
+    bool start = torrent.n_connected == 0 && torrent.checked;
+
+    torrent.dial_at = std::chrono::steady_clock::now() + DIAL_EVERY;
+    if (torrent.complete || torrent.seed || torrent.paused || !torrent.error.empty())
+        return;
+    if (start)
+        torrent.handle.pause();
+    // As if from a tracker: that alone lowers libtorrent's count of failures of an address.
+    for (auto &[at, banned] : torrent.peers)
+        if (!banned)
+            torrent.handle.connect_peer(at, lt::peer_info::tracker);
+    if (start)
+        torrent.handle.resume();
+    torrent.n_connected = 1; // until the next status tells
 }
 
 void Torrents::members(const json_t *command)
@@ -470,11 +480,8 @@ void Torrents::on_torrent_alert(const lt::alert *alert, Torrent &torrent)
         tell_peer(torrent, ban->endpoint, "banned", -1, "sent data that does not match its hash");
     } else if (lt::alert_cast<lt::torrent_checked_alert>(alert)) {
         torrent.checked = true;
-        if (torrent.boost && !torrent.complete)
-            for (auto &[at, banned] : torrent.peers)
-                if (!banned)
-                    dial(torrent, at);
-        torrent.boost = false;
+        if (!torrent.peers.empty())
+            dial(torrent);
         next_status_ = Time{};
     } else if (lt::alert_cast<lt::torrent_finished_alert>(alert)) {
         next_status_ = Time{};
@@ -500,7 +507,7 @@ void Torrents::on_alert(const lt::alert *alert)
         if (listening->socket_type == lt::socket_type_t::tcp && port_.value_or(0) == 0)
             port_ = static_cast<uint16_t>(listening->port);
     } else if (auto *failed = lt::alert_cast<lt::listen_failed_alert>(alert)) {
-        if (failed->socket_type != lt::socket_type_t::tcp)
+        if (failed->socket_type != lt::socket_type_t::tcp || (failed->address.is_v6() && both_families_))
             return;
         channel_.error(AGENT_DO_START, "cannot listen on TCP " + failed->address.to_string() + " port " +
                                            std::to_string(failed->port) + ": " + failed->error.message());
@@ -549,14 +556,13 @@ Torrents::Time Torrents::run(Time now)
             session_->post_torrent_updates();
         next_status_ = now + STATUS_EVERY;
     }
-    if (now >= next_dial_) {
-        next_dial_ = now + DIAL_EVERY;
-        for (auto &[id, torrent] : torrents_)
-            for (auto &[at, banned] : torrent.peers)
-                if (!banned && !torrent.complete && !torrent.seed && !torrent.paused && torrent.error.empty())
-                    torrent.handle.connect_peer(at, lt::peer_info::tracker);
+    Time next = next_status_;
+    for (auto &[id, torrent] : torrents_) {
+        if (torrent.dial_at <= now)
+            dial(torrent);
+        next = std::min(next, torrent.dial_at);
     }
-    return torrents_.empty() ? now + milliseconds(1000) : std::min(next_status_, next_dial_);
+    return torrents_.empty() ? now + milliseconds(1000) : next;
 }
 
 } // namespace agent

@@ -57,29 +57,28 @@ class Torrents
 
   private:
     struct Torrent {
-        std::string id, dir, name;
+        std::string id, dir, name, file; // file: what a seed is called on disk
         int64_t bytes = 0;
         bool seed = false;    // NAME was whole when it was added
         bool renamed = false; // NAME.part has become NAME
-        bool complete = false, paused = false, checked = false, boost = false;
-        bool delete_part = false;
+        bool complete = false, paused = false, checked = false;
         int error_number = 0, n_hash_failures = 0, n_connected = 0;
         std::string error, last_told;
         std::map<lt::tcp::endpoint, bool> peers; // true: banned
-        std::shared_ptr<GuardQueue> queue;
+        Time dial_at = Time::max();
         lt::torrent_handle handle;
         lt::torrent_status status;
         bool has_status = false;
 
         std::string path_part() const { return dir + "/" + name + AGENT_PART_SUFFIX; }
-        std::string path() const { return dir + "/" + name; }
+        std::string path() const { return dir + "/" + (seed ? file : name); }
     };
 
     Torrent &find(const json_t *command);
     Torrent *find(const lt::torrent_handle &handle);
     std::shared_ptr<lt::torrent_info> info_of(const json_t *command, const Torrent &torrent);
     void check_file(const Torrent &torrent);
-    void dial(Torrent &torrent, const lt::tcp::endpoint &peer);
+    void dial(Torrent &torrent);
     void fail(Torrent &torrent, int number, const std::string &text);
     void tell(Torrent &torrent);
     void tell_peer(const Torrent &torrent, const lt::tcp::endpoint &peer, const char *fault, int piece,
@@ -93,6 +92,7 @@ class Torrents
     void on_reports();
 
     Channel &channel_;
+    bool both_families_; // then IPv6 may be missing
     std::vector<std::string> dirs_;
     int wake_fd_;
     std::shared_ptr<GuardQueue> queue_;
@@ -101,7 +101,7 @@ class Torrents
     std::map<lt::torrent_handle, std::string> ids_;
     std::map<lt::torrent_handle, std::string> leaving_; // removed: the .part to delete, or ""
     std::optional<uint16_t> port_;
-    Time next_status_{}, next_dial_{};
+    Time next_status_{};
 };
 
 } // namespace agent

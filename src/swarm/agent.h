@@ -95,6 +95,8 @@ struct agent_ops {
     void (*torrent_members)(void *self, const struct address *members, size_t n); /* all of them, each time */
     void (*torrent_rename)(void *self, const struct agent_key *id);               /* NAME.part is NAME now */
     void (*torrent_retry)(void *self, const struct agent_key *id);
+    void (*torrent_pause)(void *self, const struct agent_key *id, bool paused);
+    void (*network_changed)(void *self);                                      /* this machine's addresses did */
     void (*limits)(void *self, uint64_t upload_rate, uint64_t download_rate); /* bytes a second; 0: none */
 };
 
@@ -119,6 +121,10 @@ static inline void agent_retract(struct agent *a, const struct agent_key *key, u
 static inline void agent_listen(struct agent *a, const struct agent_key *key)
 {
     a->ops->listen(a->self, key);
+}
+static inline void agent_unlisten(struct agent *a, const struct agent_key *key)
+{
+    a->ops->unlisten(a->self, key);
 }
 static inline void agent_get(struct agent *a, const struct agent_key *key)
 {
@@ -149,6 +155,18 @@ static inline void agent_torrent_retry(struct agent *a, const struct agent_key *
 {
     a->ops->torrent_retry(a->self, id);
 }
+static inline void agent_torrent_pause(struct agent *a, const struct agent_key *id, bool paused)
+{
+    a->ops->torrent_pause(a->self, id, paused);
+}
+static inline void agent_network_changed(struct agent *a)
+{
+    a->ops->network_changed(a->self);
+}
+static inline void agent_limits(struct agent *a, uint64_t upload_rate, uint64_t download_rate)
+{
+    a->ops->limits(a->self, upload_rate, download_rate);
+}
 
 /* The real one. */
 struct loop;
@@ -164,10 +182,12 @@ struct agent_config {
     const char *const *dirs;  /* folders it may write, existing */
     size_t n_dirs;
     uint64_t upload_rate; /* 0: no limit */
+    uint32_t value_ttl_s; /* of announcements in the DHT; 0: AGENT_VALUE_TTL_S */
 };
 enum status agent_real_new(struct agent **out, struct loop *loop, const struct agent_config *config,
                            const struct agent_events *events, void *ctx, struct error *err);
 /* Ends the child; no event comes any more. NULL is fine. */
 void agent_real_free(struct agent *agent);
+int32_t agent_real_pid(const struct agent *agent); /* of the child; 0: none runs now */
 
 #endif
