@@ -367,7 +367,7 @@ static void make_shards(struct node *node)
                                    .memory_free = memory_free};
     memcpy(config.salt, node->keys.torrent.bytes, sizeof config.salt);
     shards_create(&node->shards, &config, node->ports.clock, node->ports.disk, node->ports.compute,
-                  node->ports.agent, &events, node);
+                  node->ports.agent, node_shards_events(), node);
 }
 
 static uint64_t need_of_shard(void *ctx, uint32_t id)
