@@ -64,8 +64,8 @@ static void print_table(const struct split_command *c, const struct manifest *m)
     printf("%s: %s, %" PRIu32 " layers, %" PRIu32 " shards in %s\n", m->name, m->architecture, m->n_layers,
            m->n_shards, c->split.out_dir);
     if (c->split.n_shards > m->n_shards)
-        printf("The model has %" PRIu32 " layers, so there are %" PRIu32 " shards, one for each layer (%" PRIu32
-               " were asked for).\n",
+        printf("The model has %" PRIu32 " layers, so there are %" PRIu32
+               " shards, one for each layer, not %" PRIu32 ".\n",
                m->n_layers, m->n_shards, c->split.n_shards);
     printf("fingerprint %s\n\n", hex);
     printf("%5s  %-16s %-11s %10s  %s\n", "shard", "file", "layers", "size", "SHA-256");
@@ -128,6 +128,13 @@ static enum status sign_and_save(const struct split_command *c, struct manifest 
     return status;
 }
 
+/* A model that is not there is a bad input file; a folder that cannot be made is not. */
+static int failed(const struct error *err)
+{
+    int code = command_failed(NAME, err);
+    return err->status == STATUS_NOT_FOUND ? status_exit_code(STATUS_BAD_DATA) : code;
+}
+
 int cmd_split(int argc, char **argv)
 {
     struct split_command c;
@@ -151,7 +158,7 @@ int cmd_split(int argc, char **argv)
         status = sign_and_save(&c, m, &owner, &err);
     crypto_wipe(&owner, sizeof owner);
     if (status)
-        code = local_model_exit_code(NAME, &err);
+        code = failed(&err);
     else if (c.as_json)
         print_json(&c, m);
     else

@@ -470,7 +470,9 @@ static enum status parse_tensor(struct parse *p, uint32_t part_index)
                     ", where the tensor before it, '%s', ends",
                     t.offset, before->offset + before->bytes, before->name);
     if (t.offset > p->part->size || t.bytes > p->part->size - t.offset)
-        return fail(p, start, "its %" PRIu64 " bytes at data offset %" PRIu64 " end past the file's %" PRIu64,
+        return fail(p, start,
+                    "its %" PRIu64 " bytes at data offset %" PRIu64 " end past the file's %" PRIu64
+                    " (truncated? fetch it again)",
                     t.bytes, t.offset, p->part->size);
     if ((status = gguf_grow((void **)&h->tensors, &h->tensors_capacity, h->n_tensors, GGUF_TENSORS_MAX,
                             sizeof *h->tensors, p->err)))
@@ -490,7 +492,7 @@ static enum status place_tensors(struct parse *p)
         if (t->offset > p->part->size || t->bytes > p->part->size - t->offset)
             return fail(p, p->at,
                         "tensor %zu '%s' has %" PRIu64 " bytes from byte %" PRIu64
-                        " on, but the file ends at byte %" PRIu64 " (truncated?)",
+                        " on, but the file ends at byte %" PRIu64 " (truncated? fetch it again)",
                         i, t->name, t->bytes, t->offset, p->part->size);
     }
     return STATUS_OK;

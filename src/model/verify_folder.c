@@ -112,6 +112,9 @@ static void set_absent(struct walk *w, struct verify_shard *out, const char *exp
     snprintf(out->file, sizeof out->file, "%s", named->name);
     if (named->seen.fault == SHARD_FAULT_NONE)
         snprintf(out->note, sizeof out->note, "it holds shard %" PRIu32, named->seen.id);
+    else if (named->seen.fault == SHARD_FAULT_NO_SHARD || named->seen.fault == SHARD_FAULT_MODEL)
+        snprintf(out->note, sizeof out->note, "%.220s; expected %" PRIu64 " bytes of this model",
+                 named->seen.why, w->report->manifest->shards[out->id].bytes);
     else
         snprintf(out->note, sizeof out->note, "%s", named->seen.why);
 }

@@ -353,7 +353,7 @@ static const struct hostile cases[] = {
     {"G15 string over 64 MiB", string_length, ((uint64_t)64 << 20) + 1, "67108864 at most", 0},
     {"G15 string of 64 MiB that is not there", string_length, (uint64_t)64 << 20, "the file has", 0},
     {"G15 2^30 strings", array_strings, BIT(30), "an array of 1073741824 elements", 0},
-    {"G16 end + 1", past_the_end, 1, "(truncated?)", 0},
+    {"G16 end + 1", past_the_end, 1, "(truncated? fetch it again)", 0},
     {"G16 end + 4 KiB", past_the_end, 4096, "end past the file", 0},
     {"G16 end + 2^30", past_the_end, BIT(30), "end past the file", 0},
     {"G16 offset 2^40", data_offset, BIT(40), "end past the file", 0},
