@@ -40,8 +40,10 @@ pkg_libs   = $(if $(PKG_$(1)),$(shell pkg-config --libs $(PKG_$(1)) 2>/dev/null)
 may_use    = $(shell sed -n 's/^$(1) *: *//p' src/depends.txt)
 reverse    = $(if $(1),$(call reverse,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
 lib        = $(BUILD)/lib/lib$(1).a
-libs_for   = $(foreach f,$(1) $(call reverse,$(call may_use,$(1))),$(call lib,$(f)))
-ext_libs_for = $(foreach f,$(1) $(call may_use,$(1)),$(call pkg_libs,$(f))) -lm
+# ... and what those use in turn: what the linker needs.
+uses_all   = $(filter $(call may_use,$(1)) $(foreach f,$(call may_use,$(1)),$(call may_use,$(f))),$(call reverse,$(FOLDERS)))
+libs_for   = $(foreach f,$(1) $(call uses_all,$(1)),$(call lib,$(f)))
+ext_libs_for = $(foreach f,$(1) $(call uses_all,$(1)),$(call pkg_libs,$(f))) -lm
 
 .PHONY: all deps demo test e2e unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
 .DELETE_ON_ERROR:
@@ -94,10 +96,12 @@ $(BUILD)/shoal-agent: $(OBJ_agent)
 # --- tests: tests/unit/FOLDER/test_X.c links FOLDER and what it may use ----------------------------------
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell find tests/unit -name 'test_*.c' | sort))
 .SECONDEXPANSION:
-$(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call libs_for,$$(firstword $$(subst /, ,$$*)))
+# Those of node's shards link the simulator's ports too.
+fakes_for = $(if $(filter node/test_shards%,$(1)),$(wildcard tests/sim/fake_*.c))
+$(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call fakes_for,$$*) $$(call libs_for,$$(firstword $$(subst /, ,$$*)))
 	@mkdir -p $(@D)
 	@echo "  TEST  $<"
-	@$(CC) $(CFLAGS_ALL) -Itests/unit $(LDFLAGS_ALL) -o $@ $< $(filter %.a,$^) $(call ext_libs_for,$(firstword $(subst /, ,$*))) -lcmocka
+	@$(CC) $(CFLAGS_ALL) -Itests -Itests/unit $(LDFLAGS_ALL) -o $@ $(filter %.c,$^) $(filter %.a,$^) $(call ext_libs_for,$(firstword $(subst /, ,$*))) -lcmocka
 unit: $(TESTS)
 	@tests/run_unit.sh $(TESTS)
 # One folder's unit tests: make unit-model

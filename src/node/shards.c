@@ -162,6 +162,7 @@ static void reconsider_failures(struct shards *shards, bool files_changed)
 static void on_scanned(void *ctx, enum status status, const struct disk_listing *listing,
                        const struct error *err)
 {
+    static const struct disk_listing nothing = {0};
     struct shards *shards = ctx;
     shards->scan = NULL;
     uint64_t now = shards_now(shards);
@@ -172,7 +173,7 @@ static void on_scanned(void *ctx, enum status status, const struct disk_listing 
         shards->scan_failure.sys_errno = err->sys_errno;
         snprintf(shards->scan_failure.text, sizeof shards->scan_failure.text, "%.479s", err->text);
         shards->scan_retry_ms = now + TICK_MS * (shards->n_scan_failures < 5 ? shards->n_scan_failures : 5);
-        listing = &(struct disk_listing){0};
+        listing = &nothing;
     } else {
         shards->scan_failure = (struct shard_failure){0};
         shards->n_scan_failures = shards->scan_retry_ms = 0;

@@ -54,7 +54,7 @@ void shard_answer_waiters(struct shard *s)
     char text[640] = "";
     if (s->assigned && has_waiter(s, true, now))
         shard_end_waiters(s, true, STATUS_CANCELLED, "it was assigned again");
-    if (!s->in_memory && !s->task && has_waiter(s, true, now))
+    if (!s->in_memory && (!s->task || s->task == TASK_HASH) && has_waiter(s, true, now))
         shard_end_waiters(s, true, STATUS_OK, "not in memory");
     if (!has_waiter(s, false, now))
         return;
