@@ -16,6 +16,7 @@
 #define WEIGHTS_ROPE_FACTOR 1e-6F /* a factor this small would only overflow angles */
 
 struct weights {
+    const struct kernels *kernels;
     struct hparams hparams;
     struct span span;
     uint8_t *memory; /* all tensors */
@@ -277,60 +278,95 @@ static enum status make_rope(struct weights *w, const float *factors, struct err
 /* --- the file ----------------------------------------------------------------------------------------------
  */
 
+/* Says what lies where; as long as there is no memory, only how much it takes. */
+static const float *place(struct loader *loader)
+{
+    place_all(loader);
+    const float *rope_factors = place_vector(loader, TENSOR_ROPE_FREQS, TENSOR_NO_LAYER);
+    loader->weights->memory_bytes = loader->memory_used;
+    return rope_factors;
+}
+
 static enum status load_tensors(struct loader *loader, uint32_t n_threads, struct error *err)
 {
     struct weights *w = loader->weights;
 
-    w->layers = mem_array(w->span.end_layer - w->span.first_layer, sizeof *w->layers);
-    place_all(loader); /* counts */
-    const float *factors = place_vector(loader, TENSOR_ROPE_FREQS, TENSOR_NO_LAYER);
-    w->memory_bytes = loader->memory_used;
+    (void)place(loader);
     w->memory = mem_try_large(w->memory_bytes);
     if (!w->memory)
         return error_set(err, STATUS_NO_MEMORY, "no memory for %zu bytes of weights", w->memory_bytes);
-    place_all(loader);
-    factors = place_vector(loader, TENSOR_ROPE_FREQS, TENSOR_NO_LAYER);
+    const float *rope_factors = place(loader);
+    pthread_mutex_init(&loader->lock, NULL);
     enum status status = load_in_parallel(loader, n_threads, err);
-    return status ? status : make_rope(w, factors, err);
+    pthread_mutex_destroy(&loader->lock);
+    return status ? status : make_rope(w, rope_factors, err);
 }
 
-static enum status load_file(struct weights *w, const struct gguf *gguf, const struct kernels *kernels,
-                             uint32_t n_threads, const struct weights_progress *progress, struct error *err)
+/* Opens and checks the file; *loader borrows from both. */
+static enum status loader_open(struct loader *loader, struct weights *w, struct gguf **gguf, const char *path,
+                               const struct kernels *kernels, struct error *err)
 {
-    struct loader loader = {.gguf = gguf, .kernels = kernels, .progress = progress, .weights = w};
-    enum status status = hparams_read(&w->hparams, gguf, err);
+    enum status status = gguf_open(gguf, path, err);
 
+    w->kernels = kernels;
+    *loader = (struct loader){.gguf = *gguf, .kernels = kernels, .weights = w};
     if (!status)
-        status = span_read(&w->span, NULL, NULL, gguf, &w->hparams, err);
+        status = hparams_read(&w->hparams, *gguf, err);
     if (!status)
-        status = tensor_table_bind(&loader.table, gguf, &w->hparams, &w->span, err);
-    if (status)
-        return status;
-    pthread_mutex_init(&loader.lock, NULL);
-    status = load_tensors(&loader, n_threads, err);
-    pthread_mutex_destroy(&loader.lock);
-    tensor_table_free(loader.table);
-    mem_free(loader.chunks);
+        status = span_read(&w->span, NULL, NULL, *gguf, &w->hparams, err);
+    if (!status)
+        status = tensor_table_bind(&loader->table, *gguf, &w->hparams, &w->span, err);
+    if (!status)
+        w->layers = mem_array(w->span.end_layer - w->span.first_layer, sizeof *w->layers);
     return status;
+}
+
+static void loader_close(struct loader *loader, struct gguf *gguf)
+{
+    tensor_table_free(loader->table);
+    mem_free(loader->chunks);
+    gguf_close(gguf);
 }
 
 enum status weights_load(struct weights **out, const char *path, const struct kernels *kernels,
                          uint32_t n_threads, const struct weights_progress *progress, struct error *err)
 {
-    struct gguf *gguf = NULL;
-    enum status status = gguf_open(&gguf, path, err);
-
-    if (status)
-        return status;
     struct weights *weights = mem_new(sizeof *weights);
-    status = load_file(weights, gguf, kernels, n_threads, progress, err);
-    gguf_close(gguf);
+    struct gguf *gguf = NULL;
+    struct loader loader;
+    enum status status = loader_open(&loader, weights, &gguf, path, kernels, err);
+
+    loader.progress = progress;
+    if (!status)
+        status = load_tensors(&loader, n_threads, err);
+    loader_close(&loader, gguf);
     if (status) {
         weights_free(weights);
-        return error_wrap(err, status, "loading '%s'", path);
+        return status;
     }
     *out = weights;
     return STATUS_OK;
+}
+
+enum status weights_measure(struct weights_size *out, const char *path, const struct kernels *kernels,
+                            struct error *err)
+{
+    struct weights *weights = mem_new(sizeof *weights);
+    struct gguf *gguf = NULL;
+    struct loader loader;
+    enum status status = loader_open(&loader, weights, &gguf, path, kernels, err);
+
+    if (!status) {
+        (void)place(&loader);
+        *out = (struct weights_size){.hparams = weights->hparams,
+                                     .first_layer = weights->span.first_layer,
+                                     .end_layer = weights->span.end_layer,
+                                     .bytes = weights->memory_bytes,
+                                     .file_bytes = gguf_tensor_bytes(gguf)};
+    }
+    loader_close(&loader, gguf);
+    weights_free(weights);
+    return status;
 }
 
 void weights_free(struct weights *weights)
@@ -349,6 +385,11 @@ void weights_free(struct weights *weights)
 const struct hparams *weights_hparams(const struct weights *weights)
 {
     return &weights->hparams;
+}
+
+const struct kernels *weights_kernels(const struct weights *weights)
+{
+    return weights->kernels;
 }
 
 uint32_t weights_first_layer(const struct weights *weights)

@@ -28,7 +28,18 @@ enum status weights_load(struct weights **out, const char *path, const struct ke
                          uint32_t n_threads, const struct weights_progress *progress, struct error *err);
 void weights_free(struct weights *weights);
 
+/* What a file's weights would take, from its header alone (all of it was checked as for loading). */
+struct weights_size {
+    struct hparams hparams;
+    uint32_t first_layer, end_layer;
+    size_t bytes;      /* in memory; loading takes a few MiB more for each thread */
+    size_t file_bytes; /* of tensors */
+};
+enum status weights_measure(struct weights_size *out, const char *path, const struct kernels *kernels,
+                            struct error *err);
+
 const struct hparams *weights_hparams(const struct weights *weights);
+const struct kernels *weights_kernels(const struct weights *weights); /* whose layout they are in */
 uint32_t weights_first_layer(const struct weights *weights);
 uint32_t weights_end_layer(const struct weights *weights);
 bool weights_has_embedding(const struct weights *weights);

@@ -3,12 +3,13 @@
 
 #include "base/mem.h"
 
-#include <cmocka.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #define N_OPERATIONS 200
 #define N_PARTS_MAX  37
