@@ -29,6 +29,7 @@ constexpr ssize_t STORE_BYTES_UNREACHABLE = ssize_t{1} << 30;
 constexpr unsigned NODES_FEW = 24;
 constexpr unsigned NODES_GREETED = 64;
 constexpr size_t GREETED_MAX = 1024;
+constexpr auto ENTRY_SILENT = std::chrono::milliseconds(3000);
 constexpr unsigned HOLDERS_MAX = 8, LISTENED_NODES = 4; // OpenDHT's TARGET_NODES, LISTEN_NODES
 constexpr int REFRESH_MS = 10000;                       // a listened key is asked for at least so often
 
@@ -250,49 +251,57 @@ void DhtNode::bootstrap(const json_t *command)
 
 void DhtNode::ask(size_t index, Time now)
 {
-    // 0.1, 0.2, ... 6.4 s while nobody answers; a known one is asked again each minute, so that two parts of a
-    // swarm that were separated find each other.
     Entry &entry = entries_[index];
-    unsigned step = std::min(entry.n_tries++, 6u);
-    entry.next_try = now + (entry.answered ? ms(60000) : ms(100 << step));
-    dht_->pingNode(entry.address, [this, index](bool answered) { on_asked(index, answered); });
+    if (!entry.waiting) {
+        entry.waiting = true;
+        entry.waiting_since = now;
+    }
+    // 0.1, 0.2, ... 6.4 s until it answers.
+    entry.next_try = now + ms(100 << std::min(entry.n_tries++, 6u));
+    dht_->pingNode(entry.address, [this, index](bool answered) {
+        if (answered)
+            on_answer(index);
+    });
 }
 
-void DhtNode::on_asked(size_t index, bool answered)
+void DhtNode::tell_entry(Entry &entry, bool answered)
+{
+    if (entry.told && entry.answered == answered)
+        return;
+    entry.told = true;
+    entry.answered = answered;
+    uint8_t ip[16];
+    ip_bytes(entry.address, ip);
+    channel_.send(Event(AGENT_EVENT_ENTRY)
+                      .set("ip", ip_text(ip))
+                      .set("port", static_cast<int>(entry.address.getPort()))
+                      .set("answered", answered));
+}
+
+void DhtNode::on_answer(size_t index)
 {
     Entry &entry = entries_[index];
-    // One answer settles it; a silence counts only when no later question was answered (a question is given
-    // up after 3 s).
-    if (!answered && entry.answered && entry.next_try - Clock::now() > ms(55000))
-        return;
-    if (answered != entry.answered || !entry.told) {
-        entry.told = true;
-        entry.answered = answered;
-        uint8_t bytes[16];
-        ip_bytes(entry.address, bytes);
-        channel_.send(Event(AGENT_EVENT_ENTRY)
-                          .set("ip", ip_text(bytes))
-                          .set("port", static_cast<int>(entry.address.getPort()))
-                          .set("answered", answered));
-        if (!answered)
-            entry.n_tries = 3;
-    }
-    if (answered)
-        entry.next_try = Clock::now() + ms(60000);
+    entry.waiting = false;
+    entry.n_tries = 0;
+    // Known ones are asked again each minute, so that parts of a swarm that were separated find each other.
+    entry.next_try = Clock::now() + ms(60000);
+    tell_entry(entry, true);
 }
 
 Time DhtNode::run_entries(Time now)
 {
     Time next = now + ms(1000);
-    bool alone = n_nodes_ == 0;
 
     for (size_t i = 0; i < entries_.size(); i++) {
+        Entry &entry = entries_[i];
         // Nobody left in the table: do not wait for the minute to end.
-        if (alone && entries_[i].answered && entries_[i].next_try > now + ms(2000))
-            entries_[i].next_try = now + ms(2000);
-        if (entries_[i].next_try <= now)
+        if (n_nodes_ == 0 && !entry.waiting)
+            entry.next_try = std::min(entry.next_try, now + ms(2000));
+        if (entry.next_try <= now)
             ask(i, now);
-        next = std::min(next, entries_[i].next_try);
+        if (entry.waiting && now - entry.waiting_since >= ENTRY_SILENT)
+            tell_entry(entry, false);
+        next = std::min(next, entry.next_try);
     }
     return next;
 }

@@ -62,9 +62,9 @@ class DhtNode
     using AnnouncementKey = std::pair<dht::InfoHash, dht::Value::Id>;
     struct Entry { // a bootstrap address
         dht::SockAddr address;
-        bool answered = false, told = false, asking = false;
+        bool answered = false, told = false, waiting = false;
         unsigned n_tries = 0;
-        Time next_try{};
+        Time next_try{}, waiting_since{};
     };
     struct Announcement {
         std::vector<uint8_t> data;
@@ -93,7 +93,8 @@ class DhtNode
                 const std::vector<std::shared_ptr<dht::Node>> &nodes);
     void tell_announced(const AnnouncementKey &at, Announcement &announcement, bool ok, int n_acked);
     void ask(size_t index, Time now);
-    void on_asked(size_t index, bool answered);
+    void on_answer(size_t index);
+    void tell_entry(Entry &entry, bool answered);
     void refresh(const dht::InfoHash &key, Listen &listen, Time now);
     void on_n_nodes(unsigned n, Time now);
     Time run_listens(Time now);
