@@ -74,7 +74,8 @@ void route_ready(struct api *api, struct http_exchange *exchange)
 /* --- the tokenizer, read off the loop -------------------------------------------------------------------- */
 
 struct tokenizer_job {
-    struct api *api;
+    struct api *api; /* for the loop only; NULL: gone */
+    struct loop *loop;
     char *path;
     struct sha256 of;
     struct tokenizer *tokenizer;
@@ -83,11 +84,24 @@ struct tokenizer_job {
     enum status status;
 };
 
+static void drop_tokenizer_job(void *arg)
+{
+    struct tokenizer_job *job = arg;
+    tokenizer_free(job->tokenizer);
+    chat_template_free(job->chat_template);
+    mem_free(job->path);
+    mem_free(job);
+}
+
 static void deliver_tokenizer(void *arg)
 {
     struct tokenizer_job *job = arg;
     struct api *api = job->api;
-    api->reading_tokenizer = false;
+    if (!api) { /* it went while the file was read */
+        drop_tokenizer_job(job);
+        return;
+    }
+    api->tokenizer_job = NULL;
     if (job->status) {
         log_warn("the tokenizer cannot be used: %s", job->err.text);
         node_set_finding(api->node, FINDING_UNSUPPORTED_MODEL, SEVERITY_BLOCKER, job->err.text, "shoal verify");
@@ -97,6 +111,8 @@ static void deliver_tokenizer(void *arg)
         chat_template_free(api->chat_template);
         api->tokenizer = job->tokenizer;
         api->chat_template = job->chat_template;
+        job->tokenizer = NULL;
+        job->chat_template = NULL;
         api->tokenizer_of = job->of;
         if (chat_template_is_known(api->chat_template))
             node_clear_finding(api->node, FINDING_BAD_TEMPLATE);
@@ -104,8 +120,8 @@ static void deliver_tokenizer(void *arg)
             node_set_finding(api->node, FINDING_BAD_TEMPLATE, SEVERITY_WARNING,
                              chat_template_reason(api->chat_template), "");
     }
-    mem_free(job->path);
-    mem_free(job);
+    openai_wait_end(api, job->status == STATUS_OK);
+    drop_tokenizer_job(job);
 }
 
 /* Thread: the api's pool. */
@@ -123,14 +139,7 @@ static void read_tokenizer(void *arg)
         job->tokenizer = NULL;
     }
     gguf_close(gguf);
-    loop_post(job->api->loop, deliver_tokenizer, job);
-}
-
-static void drop_tokenizer_job(void *arg)
-{
-    struct tokenizer_job *job = arg;
-    mem_free(job->path);
-    mem_free(job);
+    loop_post(job->loop, deliver_tokenizer, job);
 }
 
 bool api_has_tokenizer(struct api *api)
@@ -141,14 +150,16 @@ bool api_has_tokenizer(struct api *api)
         return false;
     if (api->tokenizer && sha256_equal(&api->tokenizer_of, &manifest->tokenizer.sha256))
         return true;
-    if (!api->reading_tokenizer) {
+    if (!api->tokenizer_job) {
         struct tokenizer_job *job = mem_new(sizeof *job);
         job->api = api;
+        job->loop = api->loop;
         job->path = mem_string(path);
         job->of = manifest->tokenizer.sha256;
-        api->reading_tokenizer = pool_submit(api->pool, read_tokenizer, drop_tokenizer_job, job) == STATUS_OK;
-        if (!api->reading_tokenizer)
+        if (pool_submit(api->pool, read_tokenizer, drop_tokenizer_job, job))
             drop_tokenizer_job(job);
+        else
+            api->tokenizer_job = job;
     }
     return false;
 }
@@ -213,11 +224,13 @@ struct route {
 static void run_chat(struct api *api, struct http_exchange *e, const char *rest)
 {
     (void)rest;
+    api->n_v1_requests++;
     openai_completion(api, e, true);
 }
 static void run_completions(struct api *api, struct http_exchange *e, const char *rest)
 {
     (void)rest;
+    api->n_v1_requests++;
     openai_completion(api, e, false);
 }
 static void run_embeddings(struct api *api, struct http_exchange *e, const char *rest)
@@ -386,10 +399,13 @@ void api_free(struct api *api)
     if (!api)
         return;
     node_unwatch(api->node, on_node_event, api);
+    openai_wait_end(api, false);
     openai_cancel_all(api);
     route_close_streams(api);
     if (api->server)
         http_server_free(api->server);
+    if (api->tokenizer_job) /* one that runs delivers when we are gone */
+        api->tokenizer_job->api = NULL;
     pool_free(api->pool);
     tokenizer_free(api->tokenizer);
     chat_template_free(api->chat_template);

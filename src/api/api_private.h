@@ -9,13 +9,17 @@
 
 struct completion;
 struct event_stream;
+struct openai_wait;
+struct tokenizer_job;
 
 struct api {
     struct loop *loop;
     struct node *node;
     struct http_server *server;
     struct pool *pool; /* one thread: reads the tokenizer */
-    bool has_v1, reading_tokenizer;
+    bool has_v1;
+    struct tokenizer_job *tokenizer_job; /* NULL: none under way */
+    struct openai_wait *waits;           /* requests that came while it is */
     char *token;
     uint32_t n_requests_max, n_requests;
     struct tokenizer *tokenizer; /* of the manifest whose fingerprint this is: */
@@ -38,6 +42,9 @@ bool api_has_tokenizer(struct api *api);
 
 /* openai.c */
 void openai_completion(struct api *api, struct http_exchange *exchange, bool is_chat);
+/* The swarm is ready and the vocabulary still being read: a request waits for it, some seconds at most. */
+void openai_wait(struct api *api, struct http_exchange *exchange, bool is_chat);
+void openai_wait_end(struct api *api, bool readable); /* runs those that wait, or refuses them */
 void openai_models(struct api *api, struct http_exchange *exchange);
 void openai_cancel_all(struct api *api);
 

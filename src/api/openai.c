@@ -364,10 +364,13 @@ void openai_completion(struct api *api, struct http_exchange *exchange, bool is_
     struct error err;
     struct openai_request request;
     const char *param;
-    api->n_v1_requests++;
-    if (!node_is_ready(api->node) || !api_has_tokenizer(api)) {
+    if (!node_is_ready(api->node)) {
         api->n_v1_refused++;
         api_respond_not_ready(api, exchange);
+        return;
+    }
+    if (!api_has_tokenizer(api)) {
+        openai_wait(api, exchange, is_chat);
         return;
     }
     if (api->n_requests >= api->n_requests_max) {
