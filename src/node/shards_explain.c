@@ -122,18 +122,20 @@ static enum finding_code cause_of_waiting(const struct shard *s, char *out, size
 {
     const struct shards *shards = s->owner;
     const struct inventory_found *found = found_of(s);
+    const struct manifest_shard *want = shard_wanted(s);
     const char *name = found->file ? found->file->name : "its file";
+    uint64_t total = s->bytes_total ? s->bytes_total : want ? want->bytes : 0;
     if (s->task == TASK_PUBLISH)
         snprintf(out, n, "shard %" PRIu32 " was fetched and checked; its file is being put in place", s->id);
     else if (s->state == SHARD_VERIFYING && s->task)
         snprintf(out, n, "shard %" PRIu32 ": the SHA-256 of its file is being checked, %.1f of %.1f MB done",
-                 s->id, MB(s->bytes_done), MB(s->bytes_total));
+                 s->id, MB(s->bytes_done), MB(total));
     else if (s->state == SHARD_VERIFYING)
         snprintf(out, n, "shard %" PRIu32 ": '%s' waits to be checked behind shard %" PRIu32, s->id, name,
                  shards->hashing ? shards->hashing->id : s->id);
     else if (s->state == SHARD_LOADING)
         snprintf(out, n, "shard %" PRIu32 " is being loaded: %.1f of %.1f MB", s->id, MB(s->bytes_done),
-                 MB(s->bytes_total));
+                 MB(total));
     else if (!shards->scanned)
         snprintf(out, n, "shard %" PRIu32 ": '%s' is being looked at for the first time", s->id, shards->dir);
     else if (!shards->manifest)

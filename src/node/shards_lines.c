@@ -59,6 +59,8 @@ static void say_missing(struct shard *s)
 
 void shard_say_fetch_begins(struct shard *s)
 {
+    if (s->not_found_due)
+        shard_say_not_found(s); /* first what is missing, then what is done about it */
     say_missing(s);
     if (s->owner->print_lines)
         say("[LOAD_SHARD] 📥 Starting torrent download from peer...");
@@ -107,7 +109,8 @@ void shard_say_loaded(struct shard *s)
 void shard_say_request_outcome(struct shard *s)
 {
     say_missing(s);
-    if (s->state != SHARD_FAILED || !s->owner->scanned) {
+    bool is_waiting = s->state == SHARD_QUEUED && s->request_open && s->request_missing_said;
+    if ((s->state != SHARD_FAILED && !is_waiting) || !s->owner->scanned) {
         if (s->state == SHARD_LOADED || s->state == SHARD_ABSENT)
             s->failure_said = FINDING_NONE;
         return;
@@ -115,6 +118,10 @@ void shard_say_request_outcome(struct shard *s)
     char text[640];
     enum finding_code code = shard_cause(s, text, sizeof text);
     if (code == FINDING_NONE || code == s->failure_said)
+        return;
+    /* Asked for, and nobody has it, or nobody may be asked: that is an outcome. Not asked yet is none. */
+    if (is_waiting && code != FINDING_NO_SOURCE &&
+        (code != FINDING_SHARD_FILE_MISSING || s->owner->fetch_allowed))
         return;
     s->failure_said = code; /* once for each cause, not for each attempt */
     if (s->owner->print_lines)
