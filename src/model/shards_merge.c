@@ -77,9 +77,13 @@ static enum status find_shards(struct merge *m)
     enum status status = folder_list_read(&list, m->dir, m->err);
     if (status)
         return status;
-    for (size_t i = 0; !status && i < list.n; i++)
-        if (folder_name_ends(list.names[i], ".gguf"))
-            status = consider(m, list.names[i]);
+    /* The names that split gives come first: a copy under another name does not take a shard's place. */
+    for (size_t i = 0; !status && i < 2 * list.n; i++) {
+        const char *name = list.names[i % list.n];
+        bool is_ours = strncmp(name, "shard-", 6) == 0;
+        if (folder_name_ends(name, ".gguf") && is_ours == (i < list.n))
+            status = consider(m, name);
+    }
     folder_list_free(&list);
     if (!status && !m->shards)
         return error_set(m->err, STATUS_NOT_FOUND,

@@ -336,7 +336,7 @@ static void test_shapes_must_fit(void **state)
     struct error err = {0};
     buffer_init(&b, 0);
     raw_model_build(&b, &m);
-    for (size_t i = 0; i + 12 < b.size; i++) /* the length of tokenizer.ggml.tokens; its last text is "" */
+    for (size_t i = 0; i + 12 < b.size; i++)
         if (memcmp(b.data + i, "llama.block_count", 17) == 0) {
             b.data[i + 17 + 4] = 6;
             break;
@@ -353,6 +353,16 @@ static void test_shapes_must_fit(void **state)
         }
     assert_int_equal(bind_model(&b, &err), STATUS_BAD_DATA);
     assert_non_null(strstr(err.text, "the hyper-parameters say"));
+    buffer_clear(&b);
+    raw_model_build(&b, &m);
+    for (size_t i = 0; i + 40 < b.size; i++) /* "token_embd.weight", 2 dimensions, 32, then the rows */
+        if (memcmp(b.data + i, "token_embd.weight", 17) == 0) {
+            b.data[i + 17 + 4 + 8]--;
+            break;
+        }
+    assert_int_equal(bind_model(&b, &err), STATUS_BAD_DATA);
+    assert_non_null(
+        strstr(err.text, "'token_embd.weight' has 2 dimensions, 32 x 18; the hyper-parameters say 2, 32 x 19"));
     buffer_free(&b);
 }
 

@@ -178,6 +178,18 @@ static void test_merge_finds_damage(void **state)
     assert_int_equal(shards_merge(out_dir, merged_path, NULL, &err), STATUS_BAD_DATA);
     assert_non_null(strstr(err.text, "shoal verify"));
     assert_int_equal(access(merged_path, F_OK), -1); /* nothing appears */
+    fresh_shards();                                  /* a damaged copy beside the good one does no harm */
+    char good[200], copy[200];
+    struct buffer shard_2;
+    path_of(good, "shard-2.gguf");
+    path_of(copy, "a-copy.gguf");
+    read_whole(&shard_2, good);
+    assert_int_equal(file_write(copy, buffer_view(&shard_2), 0644, NULL), STATUS_OK);
+    buffer_free(&shard_2);
+    flip_byte("a-copy.gguf", -40);
+    assert_int_equal(shards_merge(out_dir, merged_path, NULL, &err), STATUS_OK);
+    check_same_files(model_path, merged_path);
+    unlink(merged_path);
     char part[140], shard[200];
     snprintf(part, sizeof part, "%s.part", merged_path);
     assert_int_equal(access(part, F_OK), -1);
