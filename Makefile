@@ -102,6 +102,8 @@ $(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call fakes_for,$$*) $$(call libs_f
 	@mkdir -p $(@D)
 	@echo "  TEST  $<"
 	@$(CC) $(CFLAGS_ALL) -Itests -Itests/unit $(LDFLAGS_ALL) -o $@ $(filter %.c,$^) $(filter %.a,$^) $(call ext_libs_for,$(firstword $(subst /, ,$*))) -lcmocka
+# Those of the agent start real ones.
+$(filter $(BUILD)/tests/swarm/test_agent%,$(TESTS)): | $(BUILD)/shoal-agent
 unit: $(TESTS)
 	@tests/run_unit.sh $(TESTS)
 # One folder's unit tests: make unit-model

@@ -267,13 +267,15 @@ enum status agent_real_new(struct agent **out, struct loop *loop, const struct a
     agent->fd = -1;
     agent->restart_timer = agent_process_timer(agent);
     take_config(agent, config);
-    if (take_folders(agent, config, err) || agent_process_start(agent, err))
-        goto fail;
+    enum status status = take_folders(agent, config, err);
+    if (!status)
+        status = agent_process_start(agent, err);
+    if (status) {
+        agent_real_free(&agent->base);
+        return error_wrap(err, status, "the agent for DHT and BitTorrent");
+    }
     *out = &agent->base;
     return STATUS_OK;
-fail:
-    agent_real_free(&agent->base);
-    return error_wrap(err, STATUS_IO, "the agent for DHT and BitTorrent");
 }
 
 void agent_real_free(struct agent *base)
