@@ -8,7 +8,8 @@ import importlib, os, pathlib, shutil, signal, subprocess, sys, tempfile, time, 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import swarm
 
-MODULES = ["ready", "files", "models"]
+HERE = pathlib.Path(__file__).resolve().parent
+ORDER = ["models", "ready", "files", "coordination", "inference", "api", "membership", "clients", "bad_input", "demo"]
 
 
 class Timeout(Exception):
@@ -21,7 +22,8 @@ def on_alarm(signo, frame):
 
 def cases():
     found = []
-    for name in MODULES:
+    names = [p.stem[6:] for p in HERE.glob("cases_*.py")]
+    for name in sorted(names, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n)):
         module = importlib.import_module(f"cases_{name}")
         for function in vars(module).values():
             if getattr(function, "case", None):
