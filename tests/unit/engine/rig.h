@@ -30,6 +30,13 @@ static inline void rig_must(enum status status, const struct error *err)
     }
 }
 
+/* The best level of this machine. */
+static inline const char *rig_fastest(void)
+{
+    const struct kernels *levels[KERNELS_LEVELS_MAX];
+    return levels[kernels_levels(levels) - 1]->level;
+}
+
 static inline struct rig rig_new(const struct rig_options *o)
 {
     struct rig rig = {.engine = NULL};

@@ -98,12 +98,6 @@ static struct answer expected(enum kv_type kv_type)
     return a;
 }
 
-static const char *fastest(void)
-{
-    const struct kernels *levels[KERNELS_LEVELS_MAX];
-    return levels[kernels_levels(levels) - 1]->level;
-}
-
 /* --- threads, chunks, cuts, levels -------------------------------------------------------------------------
  */
 
@@ -189,7 +183,7 @@ static void *visit(void *arg)
 
 static void company_changes_nothing(void **state)
 {
-    struct rig rig = rig_new(&(struct rig_options){.path = path, .level = fastest(), .n_threads = 2});
+    struct rig rig = rig_new(&(struct rig_options){.path = path, .level = rig_fastest(), .n_threads = 2});
     struct guest guests[N_COMPANY];
     pthread_t threads[N_COMPANY];
     (void)state;
@@ -219,7 +213,7 @@ static void company_changes_nothing(void **state)
 static void replays_change_nothing(void **state)
 {
     static const uint32_t points[] = {0, 1, 63, 64, 65, 100, 129};
-    struct rig rig = rig_new(&(struct rig_options){.path = path, .level = fastest(), .n_threads = 2});
+    struct rig rig = rig_new(&(struct rig_options){.path = path, .level = rig_fastest(), .n_threads = 2});
     struct answer want = expected(KV_F16), got = answer_of(&rig, &(struct how){.chunk = 9});
     uint32_t *others = rig_tokens(N_TOKENS, rig.hp->n_vocab, 7);
     struct how draft = {.chunk = 4, .tokens = others}, again = {.chunk = 5};
@@ -273,7 +267,7 @@ static void drawn_tokens_are_the_same(void **state)
     struct sample_params sample = sample_params_default();
     uint32_t want[N_DRAWN], got[N_DRAWN], n_distinct = 0;
     struct rig one = rig_new(&(struct rig_options){.path = path, .n_threads = 1}); /* ref */
-    struct rig two = rig_new(&(struct rig_options){.path = path, .level = fastest(), .n_threads = 2});
+    struct rig two = rig_new(&(struct rig_options){.path = path, .level = rig_fastest(), .n_threads = 2});
     (void)state;
 
     sample.temperature = 1.5F;
