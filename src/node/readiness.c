@@ -10,6 +10,7 @@
 
 #define PROBE_RETRY_MS  500
 #define PROBE_RESEND_MS 2000
+#define LINKING_MS      2000 /* a node that came less long ago is still being linked */
 
 struct readiness {
     const struct clock *clock;
@@ -273,8 +274,7 @@ static void on_resend(void *arg)
     clock_timer_set(readiness->clock, readiness->resend_timer, PROBE_RESEND_MS);
 }
 
-/* --- interface
- * ------------------------------------------------------------------------------------------------ */
+/* --- interface ------------------------------------------------------------------------------------------- */
 
 struct readiness *readiness_new(const struct clock *clock, const struct links *links,
                                 const struct roster *roster, struct pipeline *pipeline,
@@ -401,10 +401,21 @@ static void explain_links(const struct readiness *readiness, const struct plan *
     char x[NODE_ID_SHORT_BYTES], y[NODE_ID_SHORT_BYTES];
     node_id_short(x, a);
     node_id_short(y, b);
+    const struct roster_entry *entry = roster_find(readiness->roster, b),
+                              *other = roster_find(readiness->roster, a);
+    uint64_t now = clock_ms(readiness->clock);
+    if (now - entry->changed_ms < LINKING_MS || now - other->changed_ms < LINKING_MS) {
+        struct finding *soon =
+            finding_add(out, FINDING_PROBE_FAILED, FINDING_NO_SHARD, NULL,
+                        "the probe waits for nodes %s and %s to link; one came just now", x, y);
+        if (soon)
+            soon->eta_s = 1;
+        finding_set_action(soon, "shoal status");
+        return;
+    }
     struct finding *f =
         finding_add(out, FINDING_PEER_UNREACHABLE, FINDING_NO_SHARD, b,
                     "node %s has no link to node %s, and the plan needs one; both are alive", x, y);
-    const struct roster_entry *entry = roster_find(readiness->roster, b);
     if (f && entry && entry->record.n_addresses) {
         char address[ADDRESS_TEXT_BYTES];
         address_text(address, &entry->record.addresses[0]);
