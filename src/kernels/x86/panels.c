@@ -7,9 +7,8 @@
 #include <string.h>
 
 /* A type's way into a panel: some columns (a unit) of one row, and back out, 32 at a time. */
-typedef void unit_pack(uint8_t *panel, uint32_t n_units, uint32_t unit, uint32_t lane, const uint8_t *row);
-typedef void block_unpack(struct block32 *out, const uint8_t *panel, uint32_t n_blocks, uint32_t block,
-                          uint32_t lane);
+typedef void unit_pack(uint8_t *panel, uint32_t unit, uint32_t lane, const uint8_t *row);
+typedef void block_unpack(struct block32 *out, const uint8_t *panel, uint32_t block, uint32_t lane);
 
 static uint32_t load_u32(const void *at)
 {
@@ -41,22 +40,21 @@ static void nibbles_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane)
 /* --- Q8_0 ----------------------------------------------------------------------------------------------------
  */
 
-static void pack_q8_0(uint8_t *panel, uint32_t n, uint32_t b, uint32_t lane, const uint8_t *row)
+static void pack_q8_0(uint8_t *panel, uint32_t b, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)b * 34;
-    uint8_t *codes = panel + (size_t)b * PANEL_Q8_BLOCK;
+    uint8_t *codes = panel + pair_codes_at(b, PANEL_Q8_BLOCK);
 
-    memcpy(panel + (size_t)n * PANEL_Q8_BLOCK + (size_t)b * PANEL_SCALE_BYTES + (size_t)lane * 2, from, 2);
+    memcpy(panel + pair_scales_at(b, PANEL_Q8_BLOCK) + (size_t)lane * 2, from, 2);
     for (uint32_t i = 0; i < 8; i++)
         store_u32(code_at(codes, i, lane), load_u32(from + 2 + (size_t)i * 4) ^ 0x80808080U);
 }
 
-static void unpack_q8_0(struct block32 *out, const uint8_t *panel, uint32_t n, uint32_t b, uint32_t lane)
+static void unpack_q8_0(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)
 {
-    const uint8_t *codes = panel + (size_t)b * PANEL_Q8_BLOCK + (size_t)lane * 4;
+    const uint8_t *codes = panel + pair_codes_at(b, PANEL_Q8_BLOCK) + (size_t)lane * 4;
 
-    out->scale = f16_to_f32(
-        f16_load(panel + (size_t)n * PANEL_Q8_BLOCK + (size_t)b * PANEL_SCALE_BYTES + (size_t)lane * 2));
+    out->scale = f16_to_f32(f16_load(panel + pair_scales_at(b, PANEL_Q8_BLOCK) + (size_t)lane * 2));
     for (uint32_t i = 0; i < 32; i++)
         out->q[i] = (int8_t)(codes[(size_t)(i / 4) * 64 + i % 4] ^ 0x80);
 }
@@ -64,21 +62,20 @@ static void unpack_q8_0(struct block32 *out, const uint8_t *panel, uint32_t n, u
 /* --- Q4_0 ----------------------------------------------------------------------------------------------------
  */
 
-static void pack_q4_0(uint8_t *panel, uint32_t n, uint32_t b, uint32_t lane, const uint8_t *row)
+static void pack_q4_0(uint8_t *panel, uint32_t b, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)b * 18;
-    uint8_t *codes = panel + (size_t)b * PANEL_Q4_BLOCK;
+    uint8_t *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
 
-    memcpy(panel + (size_t)n * PANEL_Q4_BLOCK + (size_t)b * PANEL_SCALE_BYTES + (size_t)lane * 2, from, 2);
+    memcpy(panel + pair_scales_at(b, PANEL_Q4_BLOCK) + (size_t)lane * 2, from, 2);
     for (uint32_t i = 0; i < 4; i++)
         memcpy(code_at(codes, i, lane), from + 2 + (size_t)i * 4, 4);
 }
 
-static void unpack_q4_0(struct block32 *out, const uint8_t *panel, uint32_t n, uint32_t b, uint32_t lane)
+static void unpack_q4_0(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)
 {
-    out->scale = f16_to_f32(
-        f16_load(panel + (size_t)n * PANEL_Q4_BLOCK + (size_t)b * PANEL_SCALE_BYTES + (size_t)lane * 2));
-    nibbles_unpack(out->q, panel + (size_t)b * PANEL_Q4_BLOCK, lane);
+    out->scale = f16_to_f32(f16_load(panel + pair_scales_at(b, PANEL_Q4_BLOCK) + (size_t)lane * 2));
+    nibbles_unpack(out->q, panel + pair_codes_at(b, PANEL_Q4_BLOCK), lane);
     for (uint32_t i = 0; i < 32; i++)
         out->q[i] = (int8_t)(out->q[i] - 8);
 }
@@ -86,12 +83,11 @@ static void unpack_q4_0(struct block32 *out, const uint8_t *panel, uint32_t n, u
 /* --- Q4_K ----------------------------------------------------------------------------------------------------
  */
 
-static void pack_q4_k(uint8_t *panel, uint32_t n, uint32_t s, uint32_t lane, const uint8_t *row)
+static void pack_q4_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 144;
     uint8_t *to = panel + (size_t)s * PANEL_Q4K_BYTES;
 
-    (void)n;
     memcpy(to + (size_t)lane * 2, from, 2);
     memcpy(to + 32 + (size_t)lane * 2, from + 2, 2);
     for (size_t i = 0; i < 12; i++)
@@ -107,12 +103,11 @@ static void pack_q4_k(uint8_t *panel, uint32_t n, uint32_t s, uint32_t lane, con
     }
 }
 
-static void unpack_q4_k(struct block32 *out, const uint8_t *panel, uint32_t n, uint32_t b, uint32_t lane)
+static void unpack_q4_k(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)
 {
     const uint8_t *from = panel + (size_t)(b / 8) * PANEL_Q4K_BYTES;
     uint8_t packed[12], scale, min;
 
-    (void)n;
     for (size_t i = 0; i < 12; i++)
         packed[i] = from[PANEL_Q4K_SCALES + i * 16 + lane];
     block32_k_scales(packed, b % 8, &scale, &min);
@@ -136,13 +131,12 @@ static uint32_t q6_k_high(const uint8_t *from, uint32_t j, size_t k)
     return load_u32(from + 128 + (size_t)(j / 4) * 32 + k) >> (j % 4 * 2) & 0x03030303U;
 }
 
-static void pack_q6_k(uint8_t *panel, uint32_t n, uint32_t s, uint32_t lane, const uint8_t *row)
+static void pack_q6_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 210;
-    uint8_t *to = panel + (size_t)s * PANEL_Q6K_BYTES;
+    uint8_t *to = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
 
-    memcpy(panel + (size_t)n * PANEL_Q6K_BYTES + (size_t)s * PANEL_SCALE_BYTES + (size_t)lane * 2, from + 208,
-           2);
+    memcpy(panel + pair_scales_at(s, PANEL_Q6K_BYTES) + (size_t)lane * 2, from + 208, 2);
     for (size_t i = 0; i < 16; i++)
         to[i * 16 + lane] = from[192 + i];
     for (uint32_t j = 0; j < 8; j++) {
@@ -159,14 +153,13 @@ static void pack_q6_k(uint8_t *panel, uint32_t n, uint32_t s, uint32_t lane, con
     }
 }
 
-static void unpack_q6_k(struct block32 *out, const uint8_t *panel, uint32_t n, uint32_t b, uint32_t lane)
+static void unpack_q6_k(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)
 {
-    const uint8_t *from = panel + (size_t)(b / 8) * PANEL_Q6K_BYTES;
+    const uint8_t *from = panel + pair_codes_at(b / 8, PANEL_Q6K_BYTES);
     const uint8_t *codes = from + PANEL_Q6K_CODES + (size_t)(b % 8) * PANEL_Q6K_BLOCK;
     const uint8_t *high = codes + PANEL_Q4_BLOCK + (size_t)lane * 4;
 
-    out->scale = f16_to_f32(f16_load(panel + (size_t)(n / 8) * PANEL_Q6K_BYTES +
-                                     (size_t)(b / 8) * PANEL_SCALE_BYTES + (size_t)lane * 2));
+    out->scale = f16_to_f32(f16_load(panel + pair_scales_at(b / 8, PANEL_Q6K_BYTES) + (size_t)lane * 2));
     for (size_t i = 0; i < 2; i++)
         out->sub_scale[i] = (int8_t)from[((size_t)(b % 8) * 2 + i) * 16 + lane];
     nibbles_unpack(out->q, codes, lane);
@@ -193,7 +186,7 @@ static void pack_units(uint8_t *packed, size_t panel_bytes, uint32_t n_rows, uin
             memset(panel, 0, panel_bytes);
         for (uint32_t unit = 0; unit < n_units; unit++)
             for (uint32_t lane = 0; lane < n_lanes; lane++)
-                pack(panel, n_units, unit, lane, rows + (done + lane) * row_bytes);
+                pack(panel, unit, lane, rows + (done + lane) * row_bytes);
     }
 }
 
@@ -202,7 +195,7 @@ static void row_of_panel(float *out, const uint8_t *packed, size_t panel_bytes, 
 {
     for (uint32_t b = 0; b < n_blocks; b++) {
         struct block32 w = {.sub_scale = {1, 1}, .sub_min = {1, 1}};
-        unpack(&w, packed + row / PANEL_ROWS * panel_bytes, n_blocks, b, row % PANEL_ROWS);
+        unpack(&w, packed + row / PANEL_ROWS * panel_bytes, b, row % PANEL_ROWS);
         block32_values(out + (size_t)b * 32, &w);
     }
 }
@@ -241,15 +234,13 @@ PANEL_BLOCK_ROW(q6_k)
 
 #define panel_bytes_bf16 panel_bytes_f16
 
-static void pack_f32(uint8_t *panel, uint32_t n, uint32_t k, uint32_t lane, const uint8_t *row)
+static void pack_f32(uint8_t *panel, uint32_t k, uint32_t lane, const uint8_t *row)
 {
-    (void)n;
     memcpy(panel + (size_t)k * 64 + (size_t)lane * 4, row + (size_t)k * 4, 4);
 }
 
-static void pack_f16(uint8_t *panel, uint32_t n, uint32_t k, uint32_t lane, const uint8_t *row)
+static void pack_f16(uint8_t *panel, uint32_t k, uint32_t lane, const uint8_t *row)
 {
-    (void)n;
     memcpy(panel + (size_t)k * 32 + (size_t)lane * 2, row + (size_t)k * 2, 2);
 }
 #define pack_bf16 pack_f16

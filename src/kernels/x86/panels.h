@@ -17,18 +17,33 @@ static inline size_t panel_align(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-/* Q8_0: blocks of 512 bytes of code + 128, then the blocks' scales, sixteen f16 each. Q4_0: the same with 256
- * bytes of nibbles. */
-#define PANEL_Q8_BLOCK    512
-#define PANEL_Q4_BLOCK    256
+/* Units of codes that have one f16 scale a row come in pairs: the scales of both (sixteen of each), then their
+ * codes. So all lies on 64 byte lines and is read as one stream: with the scales elsewhere decode reached half
+ * the speed. */
 #define PANEL_SCALE_BYTES 32
+static inline size_t pair_scales_at(size_t unit, size_t unit_bytes)
+{
+    return unit / 2 * (64 + 2 * unit_bytes) + unit % 2 * PANEL_SCALE_BYTES;
+}
+static inline size_t pair_codes_at(size_t unit, size_t unit_bytes)
+{
+    return unit / 2 * (64 + 2 * unit_bytes) + 64 + unit % 2 * unit_bytes;
+}
+static inline size_t pair_bytes(size_t n_units, size_t unit_bytes)
+{
+    return n_units * unit_bytes + (n_units + 1) / 2 * 64;
+}
+
+/* Q8_0: units of 512 bytes of code + 128. Q4_0: of 256 bytes of nibbles. */
+#define PANEL_Q8_BLOCK 512
+#define PANEL_Q4_BLOCK 256
 static inline size_t panel_bytes_q8_0(uint32_t n_cols)
 {
-    return panel_align((size_t)(n_cols / 32) * (PANEL_Q8_BLOCK + PANEL_SCALE_BYTES));
+    return pair_bytes(n_cols / 32, PANEL_Q8_BLOCK);
 }
 static inline size_t panel_bytes_q4_0(uint32_t n_cols)
 {
-    return panel_align((size_t)(n_cols / 32) * (PANEL_Q4_BLOCK + PANEL_SCALE_BYTES));
+    return pair_bytes(n_cols / 32, PANEL_Q4_BLOCK);
 }
 
 /* Q4_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, the twelve bytes of packed scales (byte i of all
@@ -41,15 +56,15 @@ static inline size_t panel_bytes_q4_k(uint32_t n_cols)
     return (size_t)(n_cols / 256) * PANEL_Q4K_BYTES;
 }
 
-/* Q6_K, for each 256 columns: sixteen i8 scales (scale i of all rows together), eight blocks of 256 bytes of
+/* Q6_K: units of 256 columns: sixteen i8 scales (scale i of all rows together), eight blocks of 256 bytes of
  * low nibbles and 128 of high bits: bits 2i of its first half go with group i of low nibbles, of its second
- * half with group i of high nibbles. After all of them sixteen f16 d for each 256 columns. */
+ * half with group i of high nibbles. */
 #define PANEL_Q6K_CODES 256
 #define PANEL_Q6K_BLOCK (PANEL_Q4_BLOCK + 128)
 #define PANEL_Q6K_BYTES (PANEL_Q6K_CODES + 8 * PANEL_Q6K_BLOCK)
 static inline size_t panel_bytes_q6_k(uint32_t n_cols)
 {
-    return panel_align((size_t)(n_cols / 256) * (PANEL_Q6K_BYTES + PANEL_SCALE_BYTES));
+    return pair_bytes(n_cols / 256, PANEL_Q6K_BYTES);
 }
 
 /* F32, F16, BF16: column by column, sixteen elements each. */

@@ -5,16 +5,17 @@ static ALWAYS_INLINE void panel_q4_0(__m256 *acc, const uint8_t *panel, uint32_t
                                      const struct group_int8 *x, const struct extent e)
 {
     uint32_t n_blocks = n_cols / 32;
-    const uint8_t *scales = panel + (size_t)n_blocks * PANEL_Q4_BLOCK;
 
     for (size_t b = 0; b < n_blocks; b++) {
+        const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q4_BLOCK),
+                      *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
         struct x_block xb = x_block_at(x, b, e.n);
         __m256i isum[4];
         __m256 scale[2];
-        nibble_dots(isum, e, panel + b * PANEL_Q4_BLOCK, xb.q);
+        nibble_dots(isum, e, codes, xb.q);
         UNROLL(2)
         for (uint32_t h = 0; h < e.n_halves; h++)
-            scale[h] = f16_scales(scales + b * PANEL_SCALE_BYTES, e.half + h);
+            scale[h] = f16_scales(scales, e.half + h);
         add_plain(acc, e, isum, 3, scale, xb);
     }
 }

@@ -5,12 +5,13 @@ static ALWAYS_INLINE void panel_q4_0(__m512 *acc, const uint8_t *panel, uint32_t
                                      const struct group_int8 *x, const uint32_t n)
 {
     uint32_t n_blocks = n_cols / 32;
-    const uint8_t *scales = panel + (size_t)n_blocks * PANEL_Q4_BLOCK;
 
     for (size_t b = 0; b < n_blocks; b++) {
+        const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q4_BLOCK),
+                      *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
         __m512i w[8];
-        nibbles(w, panel + b * PANEL_Q4_BLOCK);
-        block_plain(acc, n, w, 3, f16_scales(scales + b * PANEL_SCALE_BYTES), x_block_at(x, b, n));
+        nibbles(w, codes);
+        block_plain(acc, n, w, 3, f16_scales(scales), x_block_at(x, b, n));
     }
 }
 MATMUL_AVX512(q4_0)

@@ -60,11 +60,9 @@ static ALWAYS_INLINE void half_panel(__m256 *acc, const uint8_t *codes, const ui
 static ALWAYS_INLINE void panel_q6_k(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const struct extent e)
 {
-    uint32_t n_supers = n_cols / 256;
-
-    for (size_t s = 0; s < n_supers; s++) {
-        const uint8_t *super = panel + s * PANEL_Q6K_BYTES;
-        const uint8_t *d = panel + (size_t)n_supers * PANEL_Q6K_BYTES + s * PANEL_SCALE_BYTES;
+    for (size_t s = 0; s < n_cols / 256; s++) {
+        const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
+        const uint8_t *d = panel + pair_scales_at(s, PANEL_Q6K_BYTES);
         for (size_t j = 0; j < 8; j++)
             UNROLL(2)
         for (uint32_t h = 0; h < e.n_halves; h++)

@@ -24,11 +24,9 @@ static ALWAYS_INLINE __m512 signed_bytes(const uint8_t *sixteen)
 static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const uint32_t n)
 {
-    uint32_t n_supers = n_cols / 256;
-
-    for (size_t s = 0; s < n_supers; s++) {
-        const uint8_t *super = panel + s * PANEL_Q6K_BYTES;
-        __m512 d = f16_scales(panel + (size_t)n_supers * PANEL_Q6K_BYTES + s * PANEL_SCALE_BYTES);
+    for (size_t s = 0; s < n_cols / 256; s++) {
+        const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
+        __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q6K_BYTES));
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
             __m512 sub_scale[2] = {signed_bytes(super + j * 32), signed_bytes(super + j * 32 + 16)};

@@ -5,14 +5,15 @@ static ALWAYS_INLINE void panel_q8_0(__m512 *acc, const uint8_t *panel, uint32_t
                                      const struct group_int8 *x, const uint32_t n)
 {
     uint32_t n_blocks = n_cols / 32;
-    const uint8_t *scales = panel + (size_t)n_blocks * PANEL_Q8_BLOCK;
 
     for (size_t b = 0; b < n_blocks; b++) {
+        const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q8_BLOCK),
+                      *codes = panel + pair_codes_at(b, PANEL_Q8_BLOCK);
         __m512i w[8];
         UNROLL(8)
         for (int i = 0; i < 8; i++)
-            w[i] = _mm512_loadu_si512(panel + b * PANEL_Q8_BLOCK + 64 * i);
-        block_plain(acc, n, w, 7, f16_scales(scales + b * PANEL_SCALE_BYTES), x_block_at(x, b, n));
+            w[i] = _mm512_loadu_si512(codes + 64 * i);
+        block_plain(acc, n, w, 7, f16_scales(scales), x_block_at(x, b, n));
     }
 }
 MATMUL_AVX512(q8_0)
