@@ -16,9 +16,18 @@ static void set_activations(struct kernels *k, const struct activation_kernels *
         k->types[int8_types[i]].activation = int8;
 }
 
+static void init_panels(struct kernels *k)
+{
+    kernels_init_float_panels(k);
+    kernels_init_q8_0_panels(k);
+    kernels_init_q4_0_panels(k);
+    kernels_init_q4_k_panels(k);
+    kernels_init_q6_k_panels(k);
+}
+
 void kernels_init_avx2(struct kernels *k)
 {
-    panels_init(k);
+    init_panels(k);
     set_activations(k, &activation_f32_avx2, &activation_int8_avx2);
     kernels_init_float_avx2(k);
     kernels_init_q8_0_avx2(k);
@@ -31,7 +40,7 @@ void kernels_init_avx2(struct kernels *k)
 
 void kernels_init_avx512(struct kernels *k)
 {
-    panels_init(k);
+    init_panels(k);
     set_activations(k, &activation_f32_avx512, &activation_int8_avx512);
     kernels_init_float_avx512(k);
     kernels_init_q8_0_avx512(k);

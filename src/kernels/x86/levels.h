@@ -4,6 +4,13 @@
 
 struct kernels;
 
+/* packed_bytes, pack and row: the same for both levels. */
+void kernels_init_float_panels(struct kernels *k);
+void kernels_init_q8_0_panels(struct kernels *k);
+void kernels_init_q4_0_panels(struct kernels *k);
+void kernels_init_q4_k_panels(struct kernels *k);
+void kernels_init_q6_k_panels(struct kernels *k);
+
 void kernels_init_float_avx2(struct kernels *k);
 void kernels_init_q8_0_avx2(struct kernels *k);
 void kernels_init_q4_0_avx2(struct kernels *k);

@@ -77,7 +77,4 @@ static inline size_t panel_bytes_f16(uint32_t n_cols)
     return panel_align((size_t)n_cols * PANEL_ROWS * 2);
 }
 
-/* packed_bytes, pack and row of these types; both levels use them. */
-void panels_init(struct kernels *k);
-
 #endif

@@ -1,0 +1,89 @@
+/* pack - from rows as a file has them to panels, and back: what the families' files share. Plain C, for both
+ * levels.
+ *
+ * A family's file says how one row's part of a unit (some columns) goes into a panel, and how 32 columns come
+ * out again. Internal to kernels. */
+#ifndef KERNELS_X86_PACK_H
+#define KERNELS_X86_PACK_H
+
+#include "kernels/f16.h"
+#include "kernels/ref/blocks.h"
+#include "kernels/x86/levels.h"
+#include "kernels/x86/panels.h"
+
+#include <string.h>
+
+typedef void unit_pack(uint8_t *panel, uint32_t unit, uint32_t lane, const uint8_t *row);
+typedef void block_unpack(struct block32 *out, const uint8_t *panel, uint32_t block, uint32_t lane);
+
+struct pack_job {
+    uint8_t *packed;
+    size_t panel_bytes;
+    uint32_t n_rows, row_first, n;
+    const uint8_t *rows;
+    size_t row_bytes;
+};
+/* All units of n rows; missing rows of the last panel become zeros. */
+void pack_units(const struct pack_job *job, uint32_t n_units, unit_pack *pack);
+/* The job's part in one panel: its lanes, and the first lane's row. Zeroes a panel that is not full. */
+uint8_t *pack_open_panel(const struct pack_job *job, uint32_t rows_done, uint32_t *n_lanes,
+                         const uint8_t **rows);
+
+void pack_row(float *out, const uint8_t *packed, size_t panel_bytes, uint32_t n_blocks, uint32_t row,
+              block_unpack *unpack);
+
+static inline uint32_t load_u32(const void *at)
+{
+    uint32_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+static inline void store_u32(uint8_t *at, uint32_t v)
+{
+    memcpy(at, &v, sizeof v);
+}
+
+/* Four bytes of column group `group` of a lane. */
+static inline uint8_t *code_at(uint8_t *codes, uint32_t group, uint32_t lane)
+{
+    return codes + (size_t)group * 64 + (size_t)lane * 4;
+}
+
+static inline void nibbles_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane)
+{
+    for (uint32_t i = 0; i < 16; i++) {
+        uint8_t both = codes[(size_t)(i / 4) * 64 + (size_t)lane * 4 + i % 4];
+        q[i] = (int8_t)(both & 15);
+        q[16 + i] = (int8_t)(both >> 4);
+    }
+}
+
+/* The slots of a quantised type, from pack_NAME, unpack_NAME and panel_bytes_NAME. */
+#define PACK_TYPE(name, unit_elements, unit_bytes)                                                             \
+    static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \
+    {                                                                                                          \
+        return ((size_t)n_rows + PANEL_ROWS - 1) / PANEL_ROWS * panel_bytes_##name(n_cols);                    \
+    }                                                                                                          \
+    static void pack_rows_##name(void *packed, uint32_t n_rows, uint32_t n_cols, uint32_t row_first,           \
+                                 uint32_t n, const void *rows)                                                 \
+    {                                                                                                          \
+        uint32_t n_units = n_cols / (unit_elements);                                                           \
+        struct pack_job job = {packed, panel_bytes_##name(n_cols),    n_rows, row_first, n,                    \
+                               rows,   (size_t)n_units * (unit_bytes)};                                        \
+        pack_units(&job, n_units, pack_##name);                                                                \
+    }                                                                                                          \
+    static void row_##name(float *out, const void *packed, uint32_t n_rows, uint32_t n_cols, uint32_t row)     \
+    {                                                                                                          \
+        (void)n_rows;                                                                                          \
+        pack_row(out, packed, panel_bytes_##name(n_cols), n_cols / 32, row, unpack_##name);                    \
+    }
+
+#define PACK_SLOT(name)                                                                                        \
+    (struct type_kernels)                                                                                      \
+    {                                                                                                          \
+        .panel_rows = PANEL_ROWS, .packed_bytes = packed_bytes_##name, .pack = pack_rows_##name,               \
+        .row = row_##name                                                                                      \
+    }
+
+#endif
