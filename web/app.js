@@ -37,7 +37,7 @@ function drawStatus(s) {
   at("shards").replaceChildren(...s.shards.map(shard => {
     const box = make("div", "shard " + shard.state);
     box.append(make("strong", "", "shard " + shard.id), make("span", "", shard.state));
-    if (shard.end_layer) box.append(make("div", "dim", "layers " + shard.first_layer + " to " + (shard.end_layer - 1) + " · " + bytes(shard.bytes)));
+    if (shard.end_layer) box.append(make("div", "dim", (shard.end_layer - shard.first_layer === 1 ? "layer " + shard.first_layer : "layers " + shard.first_layer + " to " + (shard.end_layer - 1)) + " · " + bytes(shard.bytes)));
     if (shard.progress !== null && shard.progress < 1 && shard.progress > 0) {
       const bar = make("progress");
       bar.max = 1;
@@ -50,7 +50,7 @@ function drawStatus(s) {
   at("nodes").tBodies[0].replaceChildren(...s.nodes.map(n => {
     const row = make("tr"), c = n.capabilities;
     const shards = n.shards.filter(x => x.state !== "ABSENT").map(x => x.id + (x.state === "LOADED" ? "" : " " + x.state.toLowerCase())).join(", ");
-    for (const text of [n.id.slice(0, 8) + (n.self ? " *" : ""), n.role, n.address, shards || "-", bytes(c.memory_used) + " of " + bytes(c.memory_budget), n.rtt_us ? (n.rtt_us / 1000).toFixed(2) + " ms" : "-"])
+    for (const text of [n.id.slice(0, 8) + (n.self ? " *" : ""), n.role, n.address, shards || "-", n.role === "node" ? bytes(c.memory_used) + " of " + bytes(c.memory_budget) : "-", n.rtt_us ? (n.rtt_us / 1000).toFixed(2) + " ms" : "-"])
       row.append(make("td", "", text));
     return row;
   }));
