@@ -48,8 +48,7 @@ static double time_of(void (*run)(void *arg), void *arg, double seconds)
     return best;
 }
 
-/* --- the machine's limits ----------------------------------------------------------------------------------
- */
+/* --- the machine's limits ------------------------------------------------------------------------------- */
 
 #define READ_BYTES ((size_t)256 << 20)
 
@@ -173,8 +172,7 @@ static struct jv *measure_limits(const struct options *o)
     return limits;
 }
 
-/* --- matrices ----------------------------------------------------------------------------------------------
- */
+/* --- matrices ------------------------------------------------------------------------------------------- */
 
 struct product {
     const struct type_kernels *type;
@@ -317,8 +315,7 @@ static void measure_types(struct jv *all, const struct kernels *k, const struct 
     }
 }
 
-/* --- attention and vectors -----------------------------------------------------------------------------------
- */
+/* --- attention and vectors ------------------------------------------------------------------------------ */
 
 #define VECTOR_N     8192
 #define ATTEND_TILES 32
@@ -413,8 +410,7 @@ static void measure_attention(struct jv *all, const struct kernels *k, const str
     mem_free(values);
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------------------ */
 
 /* How many times faster than ref: by operations where they are counted, else by time. */
 static void add_ratios(struct jv *all)

@@ -53,8 +53,7 @@ float exact_exp(float x)
     return exp_steps(x);
 }
 
-/* --- double precision, by Taylor series that end below 2^-56 -------------------------------------------------
- */
+/* --- double precision, by Taylor series that end below 2^-56 -------------------------------------------- */
 
 static double polynomial(const double *coefficients, int n, double x) /* the highest power first */
 {
@@ -181,8 +180,7 @@ double exact_cos_double(double x)
     return sin_or_cos(x, 1);
 }
 
-/* --- f32 by way of double ------------------------------------------------------------------------------------
- */
+/* --- f32 by way of double ------------------------------------------------------------------------------- */
 
 float exact_log(float x)
 {

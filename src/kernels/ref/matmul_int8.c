@@ -13,8 +13,7 @@ struct x_block {
     int32_t sum[2]; /* of each half */
 };
 
-/* --- activations ---------------------------------------------------------------------------------------------
- */
+/* --- activations ---------------------------------------------------------------------------------------- */
 
 static size_t x_bytes(uint32_t n_cols, uint32_t n_tokens)
 {
@@ -52,8 +51,7 @@ static void x_prepare(void *prepared, const float *x, size_t x_stride, uint32_t 
 
 static const struct activation_kernels activation_int8 = {x_bytes, x_prepare};
 
-/* --- rows ----------------------------------------------------------------------------------------------------
- */
+/* --- rows ----------------------------------------------------------------------------------------------- */
 
 static uint64_t row_bytes(enum tensor_type type, uint32_t n_cols)
 {
@@ -107,8 +105,7 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
     }
 }
 
-/* --- the types -----------------------------------------------------------------------------------------------
- */
+/* --- the types ------------------------------------------------------------------------------------------ */
 
 #define INT8_TYPE(name, type)                                                                                  \
     static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \

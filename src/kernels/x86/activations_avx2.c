@@ -4,8 +4,7 @@
 
 #include <immintrin.h>
 
-/* --- rule 1 --------------------------------------------------------------------------------------------------
- */
+/* --- rule 1 --------------------------------------------------------------------------------------------- */
 
 static size_t int8_bytes(uint32_t n_cols, uint32_t n_tokens)
 {
@@ -76,8 +75,7 @@ static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32
     }
 }
 
-/* --- rule 2 --------------------------------------------------------------------------------------------------
- */
+/* --- rule 2 --------------------------------------------------------------------------------------------- */
 
 static size_t f32_bytes(uint32_t n_cols, uint32_t n_tokens)
 {
@@ -95,8 +93,7 @@ static void f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_
     }
 }
 
-/* --- both levels ---------------------------------------------------------------------------------------------
- */
+/* --- both levels ---------------------------------------------------------------------------------------- */
 
 #define PREPARE(kind, level, group_max)                                                                        \
     static void kind##_prepare_##level(void *prepared, const float *x, size_t x_stride, uint32_t n_cols,       \

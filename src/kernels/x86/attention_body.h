@@ -40,8 +40,7 @@ static void attend_tile(const struct attention *a, const void *tile, uint32_t ti
     run_some(queries, n, &head, l->element);
 }
 
-/* --- joining -------------------------------------------------------------------------------------------------
- */
+/* --- joining -------------------------------------------------------------------------------------------- */
 
 static void merge_one(float *into, const float *next, size_t n_floats)
 {
@@ -79,8 +78,7 @@ static void attend_finish(float *out, const float *partial, uint32_t head_dim_v)
         vf_store_first(out + d, vf_div(vf_load(partial + ATTENTION_PARTIAL_HEAD + d), sum), head_dim_v - d);
 }
 
-/* --- storing -------------------------------------------------------------------------------------------------
- */
+/* --- storing -------------------------------------------------------------------------------------------- */
 
 static void store_f16(const struct kv_layout *l, uint16_t *tile, uint32_t slot, uint32_t h, const float *k,
                       const float *v)

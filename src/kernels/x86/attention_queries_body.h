@@ -29,8 +29,7 @@ static ALWAYS_INLINE vf load_element(const enum kv_element element, const void *
                                      : vf_load((const float *)tile + at);
 }
 
-/* --- scores --------------------------------------------------------------------------------------------------
- */
+/* --- scores --------------------------------------------------------------------------------------------- */
 
 /* Positions [at, at + 4 * LANES) for n queries. */
 static ALWAYS_INLINE void scores_of(struct query *queries, const uint32_t n, const struct tile_head *head,
@@ -79,8 +78,7 @@ static ALWAYS_INLINE void exponentials(struct query *query)
     query->partial[1] = vf_join_lanes(lanes);
 }
 
-/* --- values --------------------------------------------------------------------------------------------------
- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 /* Adds positions [from, to) to n queries' m vectors of dimensions from d on. */
 static ALWAYS_INLINE void add_values(vf *acc, const struct query *queries, const uint32_t n,
@@ -135,8 +133,7 @@ static ALWAYS_INLINE void values_of(const struct query *queries, const uint32_t 
     }
 }
 
-/* --- both --------------------------------------------------------------------------------------------------
- */
+/* --- both ----------------------------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE void queries_run(struct query *queries, const uint32_t n, const struct tile_head *head,
                                       const enum kv_element element)

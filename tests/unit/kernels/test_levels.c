@@ -16,8 +16,7 @@ static struct rng rng;
 static const struct kernels *levels[KERNELS_LEVELS_MAX];
 static uint32_t n_levels;
 
-/* --- matrices ------------------------------------------------------------------------------------------------
- */
+/* --- matrices ------------------------------------------------------------------------------------------- */
 
 struct problem {
     enum tensor_type type;
