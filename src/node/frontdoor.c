@@ -112,8 +112,7 @@ static void end(struct generation *g, enum finish finish)
     start_queued(frontdoor);
 }
 
-/* --- sending
- * --------------------------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------------------- */
 
 static void copy_sampling(struct step_sampling *out, const struct generation *g)
 {
@@ -323,8 +322,7 @@ static void on_timer(void *arg)
     arm(frontdoor);
 }
 
-/* --- interface
- * ------------------------------------------------------------------------------------------------ */
+/* --- interface ------------------------------------------------------------------------------------------- */
 
 struct frontdoor *frontdoor_new(const struct clock *clock, struct pipeline *pipeline,
                                 struct readiness *readiness, uint32_t n_slots, const struct node_id *self)

@@ -11,8 +11,7 @@
 #define OPERATOR_TIMEOUT_MS (3600 * 1000)
 #define FILES_TIMEOUT_MS    5000
 
-/* --- what comes
- * ------------------------------------------------------------------------------------------------- */
+/* --- what comes ------------------------------------------------------------------------------------------ */
 
 struct load_wait {
     struct node *node;
@@ -172,8 +171,7 @@ void node_handle_commands(struct node *node)
         commands_handle(node->commands, handlers[i].name, handlers[i].handler, node);
 }
 
-/* --- files of all nodes
- * ------------------------------------------------------------------------------------------ */
+/* --- files of all nodes ---------------------------------------------------------------------------------- */
 
 struct files_asked {
     struct node *node;
@@ -255,8 +253,7 @@ void node_files(struct node *node, void (*done)(void *ctx, struct jv *files), vo
     }
 }
 
-/* --- commands by hand
- * --------------------------------------------------------------------------------------------- */
+/* --- commands by hand ------------------------------------------------------------------------------------ */
 
 struct by_hand {
     struct node_id target;

@@ -93,8 +93,7 @@ void node_clear_finding(struct node *node, enum finding_code code)
         }
 }
 
-/* --- status
- * ---------------------------------------------------------------------------------------------------- */
+/* --- status ---------------------------------------------------------------------------------------------- */
 
 static struct jv *holders(const struct node *node, uint32_t shard)
 {
@@ -252,8 +251,7 @@ struct jv *node_status(struct node *node)
     return json;
 }
 
-/* --- watchers
- * --------------------------------------------------------------------------------------------------- */
+/* --- watchers -------------------------------------------------------------------------------------------- */
 
 bool node_watch(struct node *node, node_watcher watcher, void *ctx)
 {

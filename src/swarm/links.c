@@ -175,8 +175,7 @@ static void on_accept(void *arg, int fd, const struct endpoint *from)
     leg->link = link_accept(&table->self, fd, from, &links_leg_events, leg);
 }
 
-/* --- what the node asks for
- * ----------------------------------------------------------------------------------- */
+/* --- what the node asks for ------------------------------------------------------------------------------ */
 
 static enum status table_send(void *self, const struct node_id *id, enum frame_kind kind, struct bytes payload)
 {
@@ -264,8 +263,7 @@ static const struct links_ops table_ops = {
     .peers = table_peers,
 };
 
-/* --- the beat
- * --------------------------------------------------------------------------------------------------- */
+/* --- the beat -------------------------------------------------------------------------------------------- */
 
 static struct links_leg *first_overdue(const struct links_table *table, uint64_t now)
 {
@@ -301,8 +299,7 @@ static void on_tick(void *arg)
     drop_overdue(table, now);
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------------ */
 
 /* Link port P goes with UDP P (DHT) and TCP and UDP P + 1 (torrents). */
 static bool has_its_neighbours(const char *ip, uint16_t port)
