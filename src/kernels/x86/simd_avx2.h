@@ -33,7 +33,7 @@ static ALWAYS_INLINE vf vf_load(const float *from)
 /* The first n, zeros behind them; nothing else is read or written. */
 static ALWAYS_INLINE vf vf_load_first(const float *from, size_t n)
 {
-    return _mm256_maskload_ps(from, vf_first_lanes(n));
+    return n >= 8 ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, vf_first_lanes(n));
 }
 static ALWAYS_INLINE void vf_store(float *to, vf v)
 {
@@ -41,7 +41,10 @@ static ALWAYS_INLINE void vf_store(float *to, vf v)
 }
 static ALWAYS_INLINE void vf_store_first(float *to, vf v, size_t n)
 {
-    _mm256_maskstore_ps(to, vf_first_lanes(n), v);
+    if (n >= 8) /* a masked store is many times slower */
+        _mm256_storeu_ps(to, v);
+    else
+        _mm256_maskstore_ps(to, vf_first_lanes(n), v);
 }
 static ALWAYS_INLINE vf vf_load_f16(const uint16_t *from)
 {
