@@ -96,9 +96,12 @@ enum status file_publish(int fd, const char *part_path, const char *path, struct
 
 enum status file_write(const char *path, struct bytes content, mode_t mode, struct error *err)
 {
-    char *part = mem_format("%s.part", path);
+    /* A name of our own: several processes may write one file (the swarm key) at a time; the last one stays. */
+    static uint32_t n_written;
+    uint32_t number = __atomic_fetch_add(&n_written, 1, __ATOMIC_RELAXED);
+    char *part = mem_format("%s.%d-%u.part", path, (int)getpid(), number);
     enum status status = STATUS_OK;
-    unlink(part); /* a leftover may have another mode */
+    unlink(part); /* a leftover of an earlier process of this id */
     int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         status = error_set_errno(err, STATUS_IO, errno, "creating '%s'", part);

@@ -11,7 +11,8 @@
 
 /* Appends the file to `out`. NOT_FOUND; LIMIT: it has more than `max` bytes; IO. */
 enum status file_read(struct buffer *out, const char *path, size_t max, struct error *err);
-/* PATH.part, fsync, rename, fsync of the folder. */
+/* A .part beside it, fsync, rename, fsync of the folder. Several may write one path at a time: the last stays.
+ */
 enum status file_write(const char *path, struct bytes content, mode_t mode, struct error *err);
 /* Exactly n bytes at `offset`: *got tells how many there were before the file's end. IO only. */
 enum status file_read_at(int fd, uint64_t offset, void *buf, size_t n, size_t *got, struct error *err);

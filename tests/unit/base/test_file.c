@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char dir[64];
@@ -88,6 +89,39 @@ static void test_errors_name_the_path(void **state)
     buffer_free(&b);
 }
 
+/* Processes that start together write the same files: none fails, what stays is whole, nothing is left over. */
+static void test_several_processes_write_one_file(void **state)
+{
+    (void)state;
+    char path[96];
+    pid_t children[4];
+    snprintf(path, sizeof path, "%s/shared", dir);
+    for (int i = 0; i < 4; i++) {
+        children[i] = fork();
+        if (children[i] != 0)
+            continue;
+        char text[5000];
+        memset(text, 'a' + i, sizeof text);
+        for (int k = 0; k < 100; k++)
+            if (file_write(path, bytes_of(text, sizeof text), 0600, NULL))
+                _exit(1);
+        _exit(0);
+    }
+    for (int i = 0; i < 4; i++) {
+        int how = -1;
+        assert_int_equal(waitpid(children[i], &how, 0), children[i]);
+        assert_int_equal(how, 0);
+    }
+    struct buffer b;
+    buffer_init(&b, 0);
+    assert_int_equal(file_read(&b, path, 5000, NULL), STATUS_OK);
+    assert_int_equal(b.size, 5000);
+    for (size_t i = 1; i < b.size; i++)
+        assert_int_equal(b.data[i], b.data[0]);
+    buffer_free(&b);
+    assert_int_equal(unlink(path), 0); /* the folder is empty now, or removing it fails */
+}
+
 static void test_make_folder(void **state)
 {
     (void)state;
@@ -111,9 +145,8 @@ static void test_make_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_then_read),
-        cmocka_unit_test(test_large_file_comes_whole),
-        cmocka_unit_test(test_errors_name_the_path),
+        cmocka_unit_test(test_write_then_read),      cmocka_unit_test(test_large_file_comes_whole),
+        cmocka_unit_test(test_errors_name_the_path), cmocka_unit_test(test_several_processes_write_one_file),
         cmocka_unit_test(test_make_folder),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
