@@ -96,8 +96,10 @@ $(BUILD)/shoal-agent: $(OBJ_agent)
 # --- tests: tests/unit/FOLDER/test_X.c links FOLDER and what it may use ----------------------------------
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell find tests/unit -name 'test_*.c' | sort))
 .SECONDEXPANSION:
-# Those of node's shards link the simulator's ports too.
-fakes_for = $(if $(filter node/test_shards%,$(1)),$(wildcard tests/sim/fake_*.c))
+# Those of node's shards link the simulator's ports too, those that need a swarm its clock and links.
+NET_FAKES := tests/sim/fake_clock.c tests/sim/fake_links.c
+fakes_for = $(if $(filter node/test_shards%,$(1)),$(wildcard tests/sim/fake_*.c))$(if \
+ $(filter $(addprefix node/test_,commands plan readiness verdict) swarm/test_roster swarm/test_discovery,$(1)),$(NET_FAKES))
 $(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call fakes_for,$$*) $$(call libs_for,$$(firstword $$(subst /, ,$$*)))
 	@mkdir -p $(@D)
 	@echo "  TEST  $<"

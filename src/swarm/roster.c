@@ -326,7 +326,7 @@ enum status roster_on_frame(struct roster *roster, const struct node_id *peer, e
     case FRAME_WANT:
         return take_want(roster, peer, payload, err);
     default:
-        ASSERT(!"a frame that is not the roster's");
+        assert_failed("a frame that is the roster's", __FILE__, __LINE__);
     }
 }
 
