@@ -64,11 +64,9 @@ static const struct jv *shard_holder(const struct jv *status, uint32_t shard)
 
 static void show_loaded(struct demo_watch *watch, const struct demo_box *box, const struct jv *status)
 {
-    uint32_t n_loaded = 0, n_shown = 0;
-    for (uint32_t i = 0; i < box->n_shards; i++) {
-        n_loaded += shard_holder(status, i) != NULL;
+    uint32_t n_shown = 0;
+    for (uint32_t i = 0; i < box->n_shards; i++)
         n_shown += watch->loaded_shown[i];
-    }
     for (uint32_t i = 0; i < box->n_shards; i++) {
         const struct jv *shard = jv_at(jv_get(status, "shards"), i);
         const struct jv *holder = shard_holder(status, i);
