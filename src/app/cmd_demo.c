@@ -212,10 +212,13 @@ static void answer_line(struct demo *d, char *line, size_t *size)
         prompt_for_more();
 }
 
-/* Until a signal. Lines from a terminal are prompts; without one the swarm just stays. */
+/* Until a signal. Lines from a terminal are prompts. Without a terminal on either side nobody could end it by a
+ * key: then it ends by itself. */
 static void stay(struct demo *d)
 {
     bool listens = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    if (!isatty(STDIN_FILENO) && !isatty(STDOUT_FILENO))
+        return;
     char line[LINE_BYTES_MAX] = "";
     size_t size = 0;
     print_places(d);

@@ -294,6 +294,16 @@ static void on_report_time(void *arg)
     clock_timer_set(node->ports.clock, node->report_timer, (uint64_t)node->config.status_interval_s * 1000);
 }
 
+/* What we last said of our load is not so any more. */
+static bool load_changed(const struct node *node)
+{
+    const struct node_record *said = &roster_self(node->roster)->record;
+    if (!node->shards)
+        return false;
+    struct engine_load load = node->ports.compute->ops->look(node->ports.compute->self);
+    return load.n_sequences != said->n_sequences || load.n_queued != said->n_queued;
+}
+
 static void on_host_time(void *arg)
 {
     struct node *node = arg;
@@ -301,7 +311,7 @@ static void on_host_time(void *arg)
     node->ports.look_at_host(&node->host);
     uint64_t change = before.ram_free > node->host.ram_free ? before.ram_free - node->host.ram_free
                                                             : node->host.ram_free - before.ram_free;
-    if (change > node->host.ram_total / 50)
+    if (change > node->host.ram_total / 50 || load_changed(node))
         roster_touch(node->roster);
     node_changed(node); /* waits grow long: findings change with time */
     clock_timer_set(node->ports.clock, node->host_timer, HOST_LOOK_MS / 3);

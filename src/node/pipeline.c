@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SEQUENCES_MAX 4096
+#define FORGOTTEN_MAX 1024 /* ended sequences whose late steps are still recognised */
 
 /* A timeline that passes through here, or begins here. */
 struct sequence_entry {
@@ -42,7 +43,8 @@ struct pipeline {
     struct sequence_entry *sequences;
     uint32_t n_sequences, n_jobs;
     struct job *jobs;
-    bool closing;
+    uint64_t forgotten[FORGOTTEN_MAX]; /* ring */
+    uint32_t n_forgotten;
 };
 
 static void on_computed(struct engine_step *step);
@@ -71,6 +73,22 @@ static void forget(struct pipeline *pipeline, uint64_t sequence)
         mem_free(s);
         return;
     }
+}
+
+/* Its origin has ended it: steps that are still on their way to us are dropped, so that they do not begin it
+ * anew. */
+static void end_sequence(struct pipeline *pipeline, uint64_t sequence)
+{
+    pipeline->forgotten[pipeline->n_forgotten++ % FORGOTTEN_MAX] = sequence;
+    forget(pipeline, sequence);
+}
+
+static bool has_ended(const struct pipeline *pipeline, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < FORGOTTEN_MAX; i++)
+        if (pipeline->forgotten[i] == sequence)
+            return true;
+    return false;
 }
 
 static struct sequence_entry *find_or_make(struct pipeline *pipeline, uint64_t sequence)
@@ -401,7 +419,9 @@ static void on_computed(struct engine_step *step)
     struct pipeline *pipeline = job->pipeline;
     struct step_message *m = &job->message;
     const struct sequence_entry *s = find(pipeline, m->sequence);
-    if (pipeline->closing || !s || s->turn != m->turn) { /* forgotten or replayed meanwhile */
+    if (!s || s->turn != m->turn) { /* ended or replayed meanwhile */
+        if (!s)
+            compute_forget(pipeline->compute, m->sequence); /* the step may have begun it anew */
         job_free(job);
         return;
     }
@@ -443,7 +463,7 @@ static enum status take_step(struct pipeline *pipeline, const struct node_id *pe
     else if (!status && !node_id_equal(expected, peer))
         status =
             error_set(err, STATUS_BAD_DATA, "step for stage %u from a node that is not before it", m->stage);
-    if (!status)
+    if (!status && !has_ended(pipeline, m->sequence))
         start_step(pipeline, m);
     mem_free(m);
     return status;
@@ -480,12 +500,12 @@ enum status pipeline_on_frame(struct pipeline *pipeline, const struct node_id *p
         status = forget_decode(sequences, &n, payload, err);
         for (size_t i = 0; !status && i < n; i++) {
             const struct sequence_entry *s = find(pipeline, sequences[i]);
-            if (s && node_id_equal(&s->origin, peer)) /* only its own origin ends a sequence */
-                forget(pipeline, sequences[i]);
+            if (!s || node_id_equal(&s->origin, peer)) /* only its own origin ends a sequence */
+                end_sequence(pipeline, sequences[i]);
         }
         return status;
     default:
-        ASSERT(!"a frame that is not the pipeline's");
+        assert_failed("a frame that is the pipeline's", __FILE__, __LINE__);
     }
 }
 
@@ -568,5 +588,5 @@ void pipeline_close(struct pipeline *pipeline, uint64_t sequence, const struct p
         if (!node_id_equal(&plan->stages[i].node, &pipeline->self))
             (void)links_send(pipeline->links, &plan->stages[i].node, FRAME_FORGET, buffer_view(&out));
     buffer_free(&out);
-    forget(pipeline, sequence);
+    end_sequence(pipeline, sequence);
 }
