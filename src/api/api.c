@@ -106,7 +106,7 @@ static void deliver_tokenizer(void *arg)
         log_warn("the tokenizer cannot be used: %s", job->err.text);
         node_set_finding(api->node, FINDING_UNSUPPORTED_MODEL, SEVERITY_BLOCKER, job->err.text, "shoal verify");
     } else {
-        openai_cancel_all(api); /* they were made with the old one */
+        openai_cancel_all(api, "the model was replaced by another while the answer was made");
         tokenizer_free(api->tokenizer);
         chat_template_free(api->chat_template);
         api->tokenizer = job->tokenizer;
@@ -400,7 +400,7 @@ void api_free(struct api *api)
         return;
     node_unwatch(api->node, on_node_event, api);
     openai_wait_end(api, false);
-    openai_cancel_all(api);
+    openai_cancel_all(api, "this process is stopping");
     route_close_streams(api);
     if (api->server)
         http_server_free(api->server);

@@ -46,7 +46,7 @@ void openai_completion(struct api *api, struct http_exchange *exchange, bool is_
 void openai_wait(struct api *api, struct http_exchange *exchange, bool is_chat);
 void openai_wait_end(struct api *api, bool readable); /* runs those that wait, or refuses them */
 void openai_models(struct api *api, struct http_exchange *exchange);
-void openai_cancel_all(struct api *api);
+void openai_cancel_all(struct api *api, const char *why); /* each gets an error with this text */
 
 /* swarm_routes.c */
 void route_ready(struct api *api, struct http_exchange *exchange);

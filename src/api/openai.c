@@ -415,12 +415,16 @@ void openai_models(struct api *api, struct http_exchange *exchange)
     api_respond_json(exchange, 200, json);
 }
 
-void openai_cancel_all(struct api *api)
+void openai_cancel_all(struct api *api, const char *why)
 {
+    struct error err;
+    error_set(&err, STATUS_CANCELLED, "%s", why);
     while (api->completions) {
         struct completion *c = api->completions;
+        http_on_close(c->exchange, NULL, NULL);
         if (c->generation)
             frontdoor_cancel(node_frontdoor(api->node), c->generation);
+        finish_failed(c, &err);
         completion_free(c);
     }
 }

@@ -225,8 +225,12 @@ void route_events(struct api *api, struct http_exchange *exchange)
 
 void route_close_streams(struct api *api)
 {
-    while (api->streams)
-        stream_free(api->streams);
+    while (api->streams) {
+        struct event_stream *stream = api->streams;
+        http_on_close(stream->exchange, NULL, NULL);
+        http_stream_end(stream->exchange);
+        stream_free(stream);
+    }
 }
 
 /* --- metrics --------------------------------------------------------------------------------------------- */
