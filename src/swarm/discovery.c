@@ -217,7 +217,7 @@ void discovery_leave(struct discovery *d)
 void discovery_set_shards(struct discovery *d, const uint32_t *ids, uint32_t n, uint32_t n_expected)
 {
     d->n_expected = n_expected;
-    if (n == d->n_shards && memcmp(ids, d->shards, n * sizeof *ids) == 0)
+    if (n == d->n_shards && (n == 0 || memcmp(ids, d->shards, n * sizeof *ids) == 0))
         return;
     mem_free(d->shards);
     d->shards = mem_copy(ids, n * sizeof *ids);
