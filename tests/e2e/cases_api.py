@@ -1,5 +1,5 @@
 """The HTTP API: OpenAI's forms, errors, streams; status, metrics, events."""
-import http.client, json, time
+import json, signal, time
 from swarm import EventStream, Swarm, case, check, check_equal, request, wait_for
 
 
@@ -11,10 +11,14 @@ class Ready:
 
     def __enter__(self):
         s = self.swarm.__enter__()
-        s.entry()
-        self.nodes = s.nodes(2)
-        self.serve = s.serve()
-        self.serve.wait_ready()
+        try:
+            s.entry()
+            self.nodes = s.nodes(2)
+            self.serve = s.serve()
+            self.serve.wait_ready()
+        except BaseException as e:
+            s.__exit__(type(e), e, e.__traceback__)
+            raise
         return self
 
     def __exit__(self, *what):
@@ -180,11 +184,28 @@ def events(box):
         r.nodes[1].kill()
         seen = set()
         for kind, data in it:
-            seen.add(kind)
-            if kind == "verdict" and not json.loads(data)["ready"]:
+            event = json.loads(data)
+            seen.add("not ready" if kind == "verdict" and not event["ready"] else kind)
+            if kind == "roster" and not event["alive"]:
+                seen.add("lost")
+            if seen >= {"not ready", "lost"}:
                 break
-        check("roster" in seen, "events:", seen)
-        stream.close()
+        check(seen >= {"not ready", "lost"}, "events:", seen)
+        r.serve.stop()  # with the stream open: it ends
+        check_equal([kind for kind, _ in it if kind not in ("verdict", "roster")], [], "the rest")
+        check_equal(r.serve.popen.returncode, 0, "exit")
+
+
+@case("a serve that is stopped in mid-answer ends the stream with an error and exits in order")
+def stopped(box):
+    with Ready(box) as r:
+        stream = EventStream(r.serve.url + "/v1/completions", "POST", {"prompt": "Once", "max_tokens": 240, "stream": True, "temperature": 0})
+        it = iter(stream)
+        next(it)
+        r.serve.signal(signal.SIGTERM)
+        rest = [d for _, d in it]
+        check(rest[-1] == "[DONE]" or "error" in json.loads(rest[-1]), "the last event:", rest[-1])
+        check_equal(r.serve.popen.wait(10), 0, "exit")
 
 
 @case("a client that leaves frees its slot: 20 leave in mid-answer, the next is served at once")

@@ -227,6 +227,8 @@ class Process:
         return self.get("/api/v1/status").json()
 
     def is_ready(self):
+        if self.popen.poll() is not None:
+            self._gone()
         try:
             return self.get("/ready").status == 200
         except (OSError, http.client.HTTPException):
