@@ -326,17 +326,22 @@ def glosses(root, counts):
     return pairs
 
 
-def dialogues(docs, pairs, rng):
-    """Lists of (role, text): greetings, questions about words, requests to continue or to tell of somebody."""
+def greetings(pairs, rng, times):
+    """Short talks about the model itself, some with a question after."""
     out = []
-    for _ in range(60):
+    for _ in range(times):
         for asks, answers in ABOUT:
-            asks = asks.split('|')
-            talk = [('user', rng.choice(asks)), ('assistant', rng.choice(answers))]
+            talk = [('user', rng.choice(asks.split('|'))), ('assistant', rng.choice(answers))]
             if rng.random() < 0.5:
                 _, q, a = rng.choice(pairs)
                 talk += [('user', q), ('assistant', a)]
             out.append(talk)
+    return out
+
+
+def dialogues(docs, pairs, rng):
+    """Lists of (role, text): greetings, questions about words, requests to continue or to tell of somebody."""
+    out = greetings(pairs, rng, 60)
     for w, q, a in pairs:
         r = rng.random()
         if r < 0.15:

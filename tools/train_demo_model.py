@@ -14,6 +14,7 @@ Needs Debian's python3-torch, python3-numpy and python3-regex, and apt to fetch 
 Training is ruled by the clock: --minutes is the length of the run, the learning rate ends at zero when they are over.
 """
 import argparse, collections, json, math, os, pathlib, random, re, sys, time
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')       # read when numpy or torch loads it; one thread, as for torch
 import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import demo_model_corpus as corpus
@@ -55,6 +56,8 @@ def make_data(a):
                 counts.update(SPLIT.findall(text))
     merges = train_bpe(counts, a.vocab)
     tok = Tokenizer(merges)
+    talks += corpus.greetings(pairs, rng, 200)
+    rng.shuffle(talks)
     print(f'tokenizer: {len(tok.tokens)} tokens, {time.time() - t0:.0f} s', flush=True)
 
     def stream(some):
@@ -174,6 +177,23 @@ def build(cfg):
             og.mul_(d).mul_(u)
             return out
 
+    class Linear(torch.autograd.Function):
+        """x @ w.T multiplied in bfloat16 where gradients are wanted (twice as fast); weights and sums stay float32."""
+        @staticmethod
+        def forward(ctx, x, w, exact):
+            xb, wb = x.bfloat16(), w.bfloat16()
+            ctx.save_for_backward(xb, wb)
+            return F.linear(x, w) if exact else F.linear(xb, wb).float()
+
+        @staticmethod
+        def backward(ctx, g):
+            xb, wb = ctx.saved_tensors
+            g = g.bfloat16()
+            return (g @ wb).float(), (g.flatten(0, -2).t() @ xb.flatten(0, -2)).float(), None
+
+    def linear(x, w, exact=False):
+        return Linear.apply(x, w, exact) if torch.is_grad_enabled() and cfg['bf16'] else F.linear(x, w)
+
     dim, H, K, ffn, L = cfg['dim'], cfg['heads'], cfg['kv_heads'], cfg['ffn'], cfg['layers']
     hd, G = dim // H, H // K
 
@@ -188,7 +208,7 @@ def build(cfg):
 
         def forward(self, x, rot, mask):
             B, T, _ = x.shape
-            qkv = F.linear(Norm.apply(x, self.attn_norm), self.qkv)
+            qkv = linear(Norm.apply(x, self.attn_norm), self.qkv)
             qk, v = qkv.split([(H + K) * hd, K * hd], -1)
             qk = torch.view_as_real(torch.view_as_complex(qk.reshape(B, T, H + K, hd // 2, 2)) * rot).flatten(3)
             q, k = qk.split([H, K], 2)
@@ -197,8 +217,8 @@ def build(cfg):
             v = v.reshape(B, T, K, hd).transpose(1, 2).reshape(B * K, T, hd)
             s = torch.baddbmm(mask, q, k, alpha=hd ** -0.5).softmax(-1)
             o = torch.bmm(s, v).view(B, K, G, T, hd).permute(0, 3, 1, 2, 4).reshape(B, T, dim)
-            x = x + F.linear(o, self.out)
-            return x + F.linear(Gate.apply(F.linear(Norm.apply(x, self.ffn_norm), self.gate_up)), self.down)
+            x = x + linear(o, self.out)
+            return x + linear(Gate.apply(linear(Norm.apply(x, self.ffn_norm), self.gate_up)), self.down)
 
     class Model(nn.Module):
         def __init__(self):
@@ -222,7 +242,39 @@ def build(cfg):
             x = F.embedding(ids, self.embed)
             for layer in self.layers:
                 x = layer(x, rot, mask)
-            return F.linear(Norm.apply(x, self.norm), self.embed)
+            return linear(Norm.apply(x, self.norm), self.embed, True)
+
+        @torch.no_grad()
+        def greedy(self, ids, n):
+            """ids (rows, P) and the n tokens that follow each row, most probable first; keys and values are kept."""
+            B, P = ids.shape
+            rot, mask = self.table(P + n)
+            rot, mask = rot[:P], mask.view(G, P + n, P + n)[:, :P, :P].reshape(1, G * P, P)
+            full, cache, step = self.table(P + n)[0], [], ids
+            for t in range(n):
+                x = F.embedding(step, self.embed)
+                T = x.shape[1]
+                for i, l in enumerate(self.layers):
+                    qkv = F.linear(Norm.apply(x, l.attn_norm), l.qkv)
+                    qk, v = qkv.split([(H + K) * hd, K * hd], -1)
+                    qk = torch.view_as_real(torch.view_as_complex(qk.reshape(B, T, H + K, hd // 2, 2)) * rot).flatten(3)
+                    q, k = qk.split([H, K], 2)
+                    q = q.reshape(B, T, K, G, hd).permute(0, 2, 3, 1, 4).reshape(B * K, G * T, hd)
+                    k = k.transpose(1, 2).reshape(B * K, T, hd)
+                    v = v.reshape(B, T, K, hd).transpose(1, 2).reshape(B * K, T, hd)
+                    if t == 0:
+                        cache.append((torch.empty(B * K, P + n, hd), torch.empty(B * K, P + n, hd)))
+                    a, b = (0, P) if t == 0 else (P + t - 1, P + t)
+                    cache[i][0][:, a:b], cache[i][1][:, a:b] = k, v
+                    w = torch.bmm(q, cache[i][0][:, :b].transpose(1, 2)) * hd ** -0.5
+                    w = (w + mask if t == 0 else w).softmax(-1)
+                    o = torch.bmm(w, cache[i][1][:, :b])
+                    x = x + F.linear(o.view(B, K, G, T, hd).permute(0, 3, 1, 2, 4).reshape(B, T, dim), l.out)
+                    x = x + F.linear(Gate.apply(F.linear(Norm.apply(x, l.ffn_norm), l.gate_up)), l.down)
+                step = F.linear(Norm.apply(x[:, -1:], self.norm), self.embed).argmax(-1)
+                ids = torch.cat([ids, step], 1)
+                rot = full[P + t:P + t + 1]
+            return ids
 
         def loss(self, rows):
             return F.cross_entropy(self(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
@@ -252,11 +304,11 @@ class Optimizer:
         import torch
         tall = m.shape[1] > m.shape[2]
         x = m.transpose(1, 2) if tall else m
-        x = x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
+        x = (x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)).bfloat16()
         for _ in range(5):
             s = x @ x.transpose(1, 2)
             x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
-        return (x.transpose(1, 2) if tall else x) * max(1, m.shape[1] / m.shape[2]) ** 0.5
+        return (x.transpose(1, 2) if tall else x).float() * max(1, m.shape[1] / m.shape[2]) ** 0.5
 
     def step(self, scale, cfg):
         import torch
@@ -282,7 +334,8 @@ class Optimizer:
 
 def config(a):
     return dict(dim=a.dim, ffn=a.ffn, layers=8, heads=a.heads, kv_heads=a.kv_heads, vocab=a.vocab, eps=1e-5, rope_base=10000.0,
-                context=a.length[1], lr_adam=3e-3, lr_embed=3e-3, lr_matrix=0.02, decay=0.05)
+                context=a.length[1], lr_adam=3e-3, lr_embed=3e-3, lr_matrix=0.02, decay=0.05,
+                bf16='avx512_bf16' in pathlib.Path('/proc/cpuinfo').read_text())
 
 
 def threads():
@@ -302,6 +355,31 @@ def held_back_loss(model, valid, length, limit=None):
     return sum(v * k for v, k in parts) / sum(k for _, k in parts)
 
 
+def repeats(ids, begin, eos, n):
+    """Marks the tokens from `begin` on that end an n-gram which their row has had before; nothing counts after EOS."""
+    out = np.zeros(ids.shape, bool)
+    for r, row in enumerate(ids.tolist()):
+        seen = set()
+        for t in range(n - 1, len(row)):
+            if t >= begin and row[t - 1] == eos:
+                break
+            gram = tuple(row[t - n + 1:t + 1])
+            out[r, t] = t >= begin and gram in seen
+            seen.add(gram)
+    return out
+
+
+def circles(model, data, rng, rows, prompt, n):
+    """A loss on running in circles: from short prompts the model writes n tokens, always the most probable one, and the
+    tokens that close a repeated group of three are made less probable: the mean of -log(1 - p) over all n."""
+    import torch
+    ids = model.greedy(torch.from_numpy(data.batch(rng, rows, prompt - 1, 0.25)), n)
+    mark = torch.from_numpy(repeats(ids.numpy(), prompt, data.tok.eos, 3)[:, 1:])
+    logits = model(ids[:, :-1])
+    p = logits[mark].softmax(-1).gather(1, ids[:, 1:][mark][:, None]).clamp(max=1 - 1e-5)
+    return -torch.log1p(-p).sum() / (rows * n), mark.sum().item() / (rows * n)
+
+
 def train(a):
     torch = threads()
     data, cfg = Data(a.work), config(a)
@@ -312,9 +390,11 @@ def train(a):
     check, done = a.work / 'checkpoint.pt', dict(step=0, tokens=0, seconds=0.0, evals=[])
     if a.resume and check.exists():
         c = torch.load(check)
+        done, cfg = c['done'], dict(c['cfg'], bf16=cfg['bf16'])
+        model = build(cfg)
         model.load_state_dict(c['model'])
+        opt = Optimizer(model, cfg, a.optimizer == 'adamw')
         opt.load(c['optimizer'])
-        done, cfg = c['done'], c['cfg']
         rng.bit_generator.state = c['rng']
     n = sum(p.numel() for p in model.parameters())
     print(f'seed {a.seed}: {n} parameters, {json.dumps(cfg)}, {a.optimizer}, {a.minutes} minutes, batch {a.batch} tokens',
@@ -330,6 +410,7 @@ def train(a):
         print(f"  held back: {loss:.4f}", flush=True)
 
     total, params = a.minutes * 60, list(model.parameters())
+    repeated = None
     mean, last_save, last_eval, last_print = None, done['seconds'], done['seconds'], (done['seconds'], done['tokens'])
     tick = time.monotonic()
     while done['seconds'] < total and (not a.steps or done['step'] < a.steps):
@@ -344,6 +425,10 @@ def train(a):
             l = model.loss(part) * (len(part) / rows)
             l.backward()
             loss += l.item()
+        if f > a.straighten and done['step'] % 2 == 0:
+            l, share = circles(model, data, rng, a.rows, int(rng.integers(4, 40)), 72)
+            (a.weight * l).backward()
+            repeated = share if repeated is None else 0.95 * repeated + 0.05 * share
         with torch.no_grad():
             if opt.plain:
                 torch.nn.utils.clip_grad_norm_(params, 1.0)
@@ -359,7 +444,8 @@ def train(a):
         if done['seconds'] - last_print[0] > 15:
             rate = (done['tokens'] - last_print[1]) / (done['seconds'] - last_print[0])
             print(f"step {done['step']}  {done['tokens'] / 1e6:.2f} M tokens  loss {mean:.4f}  {rate:.0f} tokens/s  "
-                  f"lr x{scale:.3f}  ETA {(total - done['seconds']) / 60:.1f} min", flush=True)
+                  f"lr x{scale:.3f}  " + (f'repeats {repeated:.3f}  ' if repeated is not None else '')
+                  + f"ETA {(total - done['seconds']) / 60:.1f} min", flush=True)
             last_print = (done['seconds'], done['tokens'])
         if done['seconds'] - last_eval > 300:
             evaluate()
@@ -417,7 +503,7 @@ def tensors(model, cfg):
 def load_checkpoint(a):
     torch = threads()
     c = torch.load(a.work / 'checkpoint.pt')
-    model = build(c['cfg'])
+    model = build(dict(c['cfg'], bf16=False))
     model.load_state_dict(c['model'])
     return model.eval(), c
 
@@ -552,6 +638,9 @@ def main():
     p.add_argument('--length', type=int, nargs=2, default=[256, 512], help='window at first, and in the last part of the run')
     p.add_argument('--grow', type=float, default=0.75, help='share of the run after which the windows are long')
     p.add_argument('--hold', type=float, default=0.3, help='share of the run before the learning rate falls')
+    p.add_argument('--straighten', type=float, default=0.75, help='share of the run after which running in circles is punished')
+    p.add_argument('--rows', type=int, default=16, help='rows written for that, every second step')
+    p.add_argument('--weight', type=float, default=4.0, help='weight of that loss')
     p.add_argument('--batch', type=int, default=6144, help='tokens a step')
     p.add_argument('--micro', type=int, default=1024, help='tokens a pass')
     p.add_argument('--chat-share', type=float, default=0.15)
