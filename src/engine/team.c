@@ -34,16 +34,16 @@ struct team {
     void *arg;
     uint32_t first_operation;
 
-    _Alignas(64) _Atomic uint32_t jobs; /* counts them; workers sleep on it */
+    _Alignas(64) _Atomic uint64_t jobs; /* counts them in the upper half, on which workers sleep */
     _Atomic uint32_t idle_sleepers;
     _Atomic bool stopping;
     _Atomic uint32_t members; /* workers inside the job, or-ed with MEMBERS_CLOSED */
 
     /* The operation's number in the upper half, its next part in the lower: one word, so that a member that
-     * comes late can never take a part of an operation that is over. */
+     * comes late can never take a part of an operation that is over, and the only place that says which
+     * operation it is: two words would be seen, and could be written, in another order. */
     _Alignas(64) _Atomic uint64_t ticket;
-    _Alignas(64) _Atomic uint32_t n_done;    /* parts of the current operation */
-    _Alignas(64) _Atomic uint32_t operation; /* again the number, as a word to sleep on */
+    _Alignas(64) _Atomic uint32_t n_done; /* parts of the current operation */
     _Atomic uint32_t sleepers;
 };
 
@@ -62,32 +62,38 @@ static void cpu_pause(void)
 #endif
 }
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t while_equal)
+/* The kernel compares 32 bits: the upper half of the word. */
+static uint32_t *upper_half(_Atomic uint64_t *word)
 {
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, while_equal, NULL, NULL, 0);
+    return (uint32_t *)(void *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
-static void futex_wake_all(_Atomic uint32_t *word)
+static uint32_t number_in(_Atomic uint64_t *word)
 {
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    return (uint32_t)(atomic_load(word) >> 32);
 }
 
-/* Returns when *word is not `old` any more. */
-static void wait_change(_Atomic uint32_t *word, uint32_t old, _Atomic uint32_t *sleepers, int n_yields)
+static void wake_all(_Atomic uint64_t *word)
+{
+    syscall(SYS_futex, upper_half(word), FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Returns when the number in *word is not `old` any more. */
+static void wait_change(_Atomic uint64_t *word, uint32_t old, _Atomic uint32_t *sleepers, int n_yields)
 {
     for (int i = 0; i < SPIN_PAUSES; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old)
+        if (number_in(word) != old)
             return;
         cpu_pause();
     }
     for (int i = 0; i < n_yields; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old)
+        if (number_in(word) != old)
             return;
         sched_yield();
     }
     atomic_fetch_add(sleepers, 1);
-    while (atomic_load(word) == old)
-        futex_wait(word, old);
+    while (number_in(word) == old)
+        syscall(SYS_futex, upper_half(word), FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
     atomic_fetch_sub(sleepers, 1);
 }
 
@@ -112,7 +118,7 @@ static void *work(void *arg)
         wait_change(&team->jobs, seen, &team->idle_sleepers, SPIN_IDLE_YIELDS);
         if (atomic_load(&team->stopping))
             return NULL;
-        seen = atomic_load(&team->jobs);
+        seen = number_in(&team->jobs);
         if (!join_job(team))
             continue;
         struct crew crew = {.team = team, .worker = worker->index, .operation = team->first_operation};
@@ -146,8 +152,8 @@ void team_free(struct team *team)
     if (!team)
         return;
     atomic_store(&team->stopping, true);
-    atomic_fetch_add(&team->jobs, 1);
-    futex_wake_all(&team->jobs);
+    atomic_fetch_add(&team->jobs, (uint64_t)1 << 32);
+    wake_all(&team->jobs);
     for (uint32_t i = 1; i < team->n_threads; i++)
         pthread_join(team->workers[i - 1].thread, NULL);
     mem_free(team->workers);
@@ -177,12 +183,12 @@ void team_run(struct team *team, void (*job)(struct crew *crew, void *arg), void
     alone = alone || team->n_threads == 1;
     team->job = job;
     team->arg = arg;
-    team->first_operation = crew.operation = atomic_load(&team->operation);
+    team->first_operation = crew.operation = number_in(&team->ticket);
     if (!alone) {
         atomic_store(&team->members, 0);
-        atomic_fetch_add(&team->jobs, 1);
+        atomic_fetch_add(&team->jobs, (uint64_t)1 << 32);
         if (atomic_load(&team->idle_sleepers))
-            futex_wake_all(&team->jobs);
+            wake_all(&team->jobs);
     }
     job(&crew, arg);
     if (!alone)
@@ -193,9 +199,8 @@ static void next_operation(struct team *team, uint32_t number)
 {
     atomic_store_explicit(&team->n_done, 0, memory_order_relaxed);
     atomic_store(&team->ticket, (uint64_t)number << 32);
-    atomic_store(&team->operation, number);
     if (atomic_load(&team->sleepers))
-        futex_wake_all(&team->operation);
+        wake_all(&team->ticket);
 }
 
 void crew_share(struct crew *crew, uint32_t n_parts, void (*part)(void *arg, uint32_t index, uint32_t worker),
@@ -208,7 +213,7 @@ void crew_share(struct crew *crew, uint32_t n_parts, void (*part)(void *arg, uin
     while ((uint32_t)(ticket >> 32) == number) {
         uint32_t index = (uint32_t)ticket;
         if (index >= n_parts) {
-            wait_change(&team->operation, number, &team->sleepers, SPIN_YIELDS);
+            wait_change(&team->ticket, number, &team->sleepers, SPIN_YIELDS);
             return;
         }
         if (!atomic_compare_exchange_weak(&team->ticket, &ticket, ticket + 1))

@@ -93,6 +93,47 @@ static void every_part_runs_once(void **state)
     }
 }
 
+/* Operations so short that members meet at their borders all the time. */
+struct relay {
+    uint32_t at; /* written by whoever has the one part of an operation */
+    uint32_t n_wrong;
+};
+
+struct relay_leg {
+    struct relay *relay;
+    uint32_t leg;
+};
+
+static void run_leg(void *arg, uint32_t index, uint32_t worker)
+{
+    struct relay_leg *leg = arg;
+    (void)index;
+    (void)worker;
+    leg->relay->n_wrong += leg->relay->at != leg->leg;
+    leg->relay->at = leg->leg + 1;
+}
+
+static void run_relay(struct crew *crew, void *arg)
+{
+    for (uint32_t i = 0; i < 30; i++) {
+        struct relay_leg leg = {.relay = arg, .leg = i};
+        crew_share(crew, 1, run_leg, &leg);
+    }
+}
+
+static void operations_keep_their_order(void **state)
+{
+    struct team *team = team_new(5, NULL);
+    (void)state;
+    for (int run = 0; run < 5000; run++) {
+        struct relay relay = {.at = 0};
+        team_run(team, run_relay, &relay, run % 7 == 6);
+        assert_int_equal(relay.at, 30);
+        assert_int_equal(relay.n_wrong, 0);
+    }
+    team_free(team);
+}
+
 static void teams_end_without_a_job(void **state)
 {
     (void)state;
@@ -105,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_runs_once),
+        cmocka_unit_test(operations_keep_their_order),
         cmocka_unit_test(teams_end_without_a_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
