@@ -19,7 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#define BACKGROUND_THREADS      3
+#define BACKGROUND_THREADS      4 /* a hash, a load, and looks at folders beside them */
 #define SHARDS_DIR_DEFAULT_PATH "models_cache/shards"
 
 struct process {

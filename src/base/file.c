@@ -2,12 +2,17 @@
 
 #include "base/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PART_SUFFIX ".part"
+#define LEFTOVER_S  600 /* nobody writes a small file for so long */
 
 enum status file_read_at(int fd, uint64_t offset, void *buf, size_t n, size_t *got, struct error *err)
 {
@@ -99,7 +104,7 @@ enum status file_write(const char *path, struct bytes content, mode_t mode, stru
     /* A name of our own: several processes may write one file (the swarm key) at a time; the last one stays. */
     static uint32_t n_written;
     uint32_t number = __atomic_fetch_add(&n_written, 1, __ATOMIC_RELAXED);
-    char *part = mem_format("%s.%d-%u.part", path, (int)getpid(), number);
+    char *part = mem_format("%s.%d-%u" PART_SUFFIX, path, (int)getpid(), number);
     enum status status = STATUS_OK;
     unlink(part); /* a leftover of an earlier process of this id */
     int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -117,6 +122,40 @@ enum status file_write(const char *path, struct bytes content, mode_t mode, stru
     }
     mem_free(part);
     return status;
+}
+
+/* NAME.PID-NUMBER.part, as file_write makes them. */
+static bool is_unfinished(const char *name)
+{
+    size_t n = strlen(name), n_suffix = strlen(PART_SUFFIX);
+    if (n <= n_suffix || strcmp(name + n - n_suffix, PART_SUFFIX) != 0)
+        return false;
+    n -= n_suffix;
+    size_t end = n;
+    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
+        n--;
+    if (n == end || !n || name[--n] != '-')
+        return false;
+    end = n;
+    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
+        n--;
+    return n != end && n > 1 && name[n - 1] == '.';
+}
+
+void file_sweep(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    time_t now = time(NULL);
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        struct stat info;
+        if (is_unfinished(entry->d_name) &&
+            fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+            info.st_mtime < now - LEFTOVER_S)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
 }
 
 enum status file_make_folder(const char *path, struct error *err)

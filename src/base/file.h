@@ -14,6 +14,8 @@ enum status file_read(struct buffer *out, const char *path, size_t max, struct e
 /* A .part beside it, fsync, rename, fsync of the folder. Several may write one path at a time: the last stays.
  */
 enum status file_write(const char *path, struct bytes content, mode_t mode, struct error *err);
+/* Removes what writes that were cut off (a kill, a power loss) left in a folder. */
+void file_sweep(const char *folder);
 /* Exactly n bytes at `offset`: *got tells how many there were before the file's end. IO only. */
 enum status file_read_at(int fd, uint64_t offset, void *buf, size_t n, size_t *got, struct error *err);
 enum status file_write_all(int fd, const void *data, size_t n, struct error *err);

@@ -299,6 +299,8 @@ struct disk *disk_real_new(struct loop *loop, struct pool *pool, const char *sta
     real->disk = (struct disk){.ops = &ops, .self = real};
     real->loop = loop;
     real->pool = pool;
+    if (state_dir)
+        file_sweep(state_dir);
     real->cache = file_cache_new(state_dir);
     real->save_timer = clock_timer_new(loop_clock(loop), on_save_time, real);
     return &real->disk;

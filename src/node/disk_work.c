@@ -144,6 +144,7 @@ static void scan(struct disk_work *work, struct file_cache *cache)
         fail(work, errno, "looking at the folder", work->path);
         return;
     }
+    file_sweep(work->path);
     if (fstatvfs(dirfd(dir), &space) == 0)
         work->free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
     list(work, dir, cache);

@@ -122,6 +122,38 @@ static void test_several_processes_write_one_file(void **state)
     assert_int_equal(unlink(path), 0); /* the folder is empty now, or removing it fails */
 }
 
+static void test_leftovers_are_swept(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool is_old, goes;
+    } files[] = {{"a.json.123-0.part", true, true},
+                 {"a.json.123-0.part2", true, false},
+                 {"b.json.77-12.part", false, false},
+                 {"shard-3.gguf.part", true, false},
+                 {".5-5.part", true, false},
+                 {"x.-5.part", true, false},
+                 {"a.json", true, false}};
+    size_t n = sizeof files / sizeof *files;
+    char path[128];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, files[i].name);
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        struct timespec old[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000}};
+        if (files[i].is_old)
+            assert_int_equal(futimens(fd, old), 0);
+        close(fd);
+    }
+    file_sweep(dir);
+    file_sweep("/no/such/folder");
+    for (size_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, files[i].name);
+        assert_int_equal(unlink(path), files[i].goes ? -1 : 0);
+    }
+}
+
 static void test_make_folder(void **state)
 {
     (void)state;
@@ -147,7 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_then_read),      cmocka_unit_test(test_large_file_comes_whole),
         cmocka_unit_test(test_errors_name_the_path), cmocka_unit_test(test_several_processes_write_one_file),
-        cmocka_unit_test(test_make_folder),
+        cmocka_unit_test(test_leftovers_are_swept),  cmocka_unit_test(test_make_folder),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
