@@ -3,7 +3,7 @@
 A document is (source, name, [paragraph, ...]); a paragraph is one line of plain ASCII prose. One document in fifty, chosen
 by a hash of its name, is held back and never trained on.
 """
-import gzip, html, pathlib, re, struct, subprocess, zlib, bz2, lzma
+import html, re, struct, subprocess, zlib, bz2, lzma
 
 WESNOTH = ('did dm dw ei httt l low nr sof sota sotbe thot trow tsg ttb utbs').split()
 
