@@ -34,7 +34,8 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static enum status read_option(struct bench_options *o, int letter, const char *text, struct error *err)
+static enum status read_option(struct bench_options *o, int letter, const char *text, char **argv,
+                               struct error *err)
 {
     switch (letter) {
     case 'p':
@@ -51,7 +52,7 @@ static enum status read_option(struct bench_options *o, int letter, const char *
         o->as_json = true;
         return STATUS_OK;
     default:
-        return error_set(err, STATUS_BAD_USAGE, "an option that it does not have, or one without its value");
+        return option_unknown(argv, err);
     }
 }
 
@@ -61,7 +62,7 @@ static enum status read_options(struct bench_options *out, int argc, char **argv
     optind = 1;
     opterr = 0;
     for (int letter; (letter = getopt_long(argc, argv, "p:n:t:r:", long_options, NULL)) != -1;) {
-        enum status status = read_option(out, letter, optarg, err);
+        enum status status = read_option(out, letter, optarg, argv, err);
         if (status)
             return status;
     }

@@ -44,8 +44,7 @@ static enum status read_options(struct logits_options *out, uint32_t *chunk, int
         else if (letter == 'c')
             status = option_u32(chunk, "--chunk", optarg, 1, ENGINE_STEP_TOKENS_MAX, err);
         else if (letter != 'j')
-            status =
-                error_set(err, STATUS_BAD_USAGE, "an option that it does not have, or one without its value");
+            status = option_unknown(argv, err);
     }
     if (!status && optind + 2 != argc)
         status =

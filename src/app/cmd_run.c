@@ -48,7 +48,8 @@ static enum status read_seed(struct run_options *options, const char *text, stru
     return STATUS_OK;
 }
 
-static enum status read_option(struct run_options *o, int letter, const char *text, struct error *err)
+static enum status read_option(struct run_options *o, int letter, const char *text, char **argv,
+                               struct error *err)
 {
     switch (letter) {
     case 'p':
@@ -80,7 +81,7 @@ static enum status read_option(struct run_options *o, int letter, const char *te
         o->as_json = true;
         return STATUS_OK;
     default:
-        return error_set(err, STATUS_BAD_USAGE, "an option that it does not have, or one without its value");
+        return option_unknown(argv, err);
     }
 }
 
@@ -91,7 +92,7 @@ static enum status read_options(struct run_options *out, int argc, char **argv, 
     optind = 1;
     opterr = 0;
     for (int letter; (letter = getopt_long(argc, argv, "p:n:", long_options, NULL)) != -1;) {
-        enum status status = read_option(out, letter, optarg, err);
+        enum status status = read_option(out, letter, optarg, argv, err);
         if (status)
             return status;
     }

@@ -10,6 +10,7 @@
 #include "model/shards.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,12 +143,13 @@ static enum status load_weights(struct local_model *model, const struct model_fi
 static enum status load_tokenizer(struct local_model *model, const char *path, struct error *err)
 {
     struct gguf *gguf = NULL;
-    enum status status = gguf_open(&gguf, path, err);
+    enum status status = gguf_open(&gguf, path, err); /* names the path itself */
 
-    if (!status)
+    if (!status) {
         status = tokenizer_create(&model->tokenizer, gguf, err);
-    if (status)
-        status = error_wrap(err, status, "reading the tokenizer of '%s'", path);
+        if (status)
+            status = error_wrap(err, status, "the tokenizer in '%s'", path);
+    }
     gguf_close(gguf);
     return status;
 }
@@ -292,6 +294,11 @@ int local_model_exit_code(const char *command, const struct error *err)
     int code = command_failed(command, err);
     bool is_absent = err->status == STATUS_NOT_FOUND || err->sys_errno == ENOENT;
     return is_absent ? status_exit_code(STATUS_BAD_DATA) : code;
+}
+
+enum status option_unknown(char **argv, struct error *err)
+{
+    return error_set(err, STATUS_BAD_USAGE, "'%s' is no option here, or lacks its value", argv[optind - 1]);
 }
 
 enum status option_u32(uint32_t *out, const char *name, const char *text, uint32_t min, uint32_t max,

@@ -47,6 +47,8 @@ enum status local_model_run(struct local_model *model, struct local_run *run, st
 /* Exit code of a command that failed on its model's file: 4 where that is absent, as for a bad one. */
 int local_model_exit_code(const char *command, const struct error *err);
 
+/* After getopt_long gave '?'. */
+enum status option_unknown(char **argv, struct error *err);
 /* Option values; BAD_USAGE names option and value. */
 enum status option_u32(uint32_t *out, const char *name, const char *text, uint32_t min, uint32_t max,
                        struct error *err);
