@@ -105,7 +105,10 @@ static void judge(struct inventory_found *out, const struct disk_file *file, con
         out->presence = INVENTORY_UNSETTLED;
     } else if (file->seen.fault) {
         set_fault(out, file->seen.fault);
-        snprintf(out->note, sizeof out->note, "'%s': %s", file->name, file->seen.why);
+        if (file->seen.why[0] == '\'') /* it names the file itself */
+            snprintf(out->note, sizeof out->note, "%s", file->seen.why);
+        else
+            snprintf(out->note, sizeof out->note, "'%s': %s", file->name, file->seen.why);
         if (want && file->seen.fault == SHARD_FAULT_DAMAGED && file->bytes < want->bytes)
             snprintf(out->note, sizeof out->note,
                      "'%s' is cut short: it has %" PRIu64 " bytes, the manifest says %" PRIu64, file->name,

@@ -273,6 +273,10 @@ static void consider_at_rest(struct shard *s, const struct inventory_found *foun
 static void consider(struct shard *s)
 {
     const struct inventory_found *found = inventory_find(s->owner->inventory, s->id);
+    if (found->presence != s->presence) {
+        s->presence = found->presence;
+        s->presence_since_ms = shards_now(s->owner);
+    }
     shard_keep_seeding(s, found);
     if (s->task && s->task != TASK_HASH)
         return;

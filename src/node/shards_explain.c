@@ -351,7 +351,7 @@ static void explain_file(struct finding_list *out, const struct shard *s)
     if (!f)
         return;
     f->severity = SEVERITY_WARNING;
-    f->since_ms = s->since_ms;
+    f->since_ms = s->presence_since_ms;
     add_file(finding_evidence(f), s);
     set_file_action(f, s, found->file ? found->file->name : NULL);
 }

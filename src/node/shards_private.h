@@ -64,6 +64,8 @@ struct shard {
     uint64_t since_ms;
     uint64_t bytes_done, bytes_total, rate; /* of the state */
     uint64_t began_ms;                      /* of the task, for its eta */
+    enum inventory_presence presence;       /* of its file, as of the last run */
+    uint64_t presence_since_ms;
 
     enum shard_task task;
     struct disk_job *disk_job;

@@ -256,6 +256,8 @@ static void test_file_removed_or_changed_after_loading(void **state)
     const struct finding *f = finding_of(w, FINDING_SHARD_FILE_MISSING, 0);
     assert_non_null(f);
     assert_int_equal(f->severity, SEVERITY_WARNING);
+    assert_in_range(clock_ms(clock_of(w)) - f->since_ms, 900,
+                    1000); /* since it went, not since it was loaded */
     assert_false(is_verified(w, 0));
     struct agent_key key = torrent_key(0);
     assert_null(fake_agent_find(&w->agent, &key));
