@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define TIME_MS_MAX ((int64_t)1 << 53) /* far enough, and no sum with it overflows */
+
 static const char seal_context[] = "shoal announcement 1";
 
 uint64_t announcement_value_id(const struct node_id *id)
@@ -72,6 +74,9 @@ static enum status check(const struct announcement *a, uint64_t sequence, int64_
     if (a->sequence != sequence)
         return error_set(err, STATUS_REFUSED, "announcement: sequence %" PRIu64 " outside, %" PRIu64 " inside",
                          sequence, a->sequence);
+    if (a->issued_ms < 0 || a->expires_ms < a->issued_ms || a->expires_ms > TIME_MS_MAX)
+        return error_set(err, STATUS_BAD_DATA, "announcement: issued at %" PRId64 " ms, expires at %" PRId64,
+                         a->issued_ms, a->expires_ms);
     if (a->issued_ms > wall_ms + ANNOUNCEMENT_SKEW_MS)
         return error_set(err, STATUS_TIMEOUT, "announcement issued %" PRId64 " s in the future",
                          (a->issued_ms - wall_ms) / 1000);

@@ -97,6 +97,25 @@ static void a_bent_record_is_refused(void **state)
     buffer_free(&wire);
 }
 
+static void announcements_of_impossible_times_are_refused(void **state)
+{
+    static const int64_t times[][2] = {
+        {-1, 1000}, {INT64_MIN, INT64_MAX}, {1000, 999}, {0, INT64_MAX}, {1000, ((int64_t)1 << 53) + 1}};
+    struct key_pair pair;
+    struct shared_key key = {{3}};
+    (void)state;
+    key_pair_new(&pair);
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        struct announcement in = {.sequence = 1, .issued_ms = times[i][0], .expires_ms = times[i][1]}, out;
+        struct buffer stored;
+        memcpy(in.id.bytes, pair.public_key.bytes, NODE_ID_BYTES);
+        buffer_init(&stored, 0);
+        announcement_seal(&stored, &in, &pair, &key);
+        assert_int_equal(announcement_open(&out, buffer_view(&stored), &key, 1000, NULL), STATUS_BAD_DATA);
+        buffer_free(&stored);
+    }
+}
+
 static void announcements_open_for_members_only(void **state)
 {
     struct key_pair pair, other;
@@ -244,9 +263,13 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_record_survives_the_wire),          cmocka_unit_test(a_bent_record_is_refused),
-        cmocka_unit_test(announcements_open_for_members_only), cmocka_unit_test(a_step_survives_the_wire),
-        cmocka_unit_test(hostile_steps_are_refused),           cmocka_unit_test(digests_and_wants),
+        cmocka_unit_test(a_record_survives_the_wire),
+        cmocka_unit_test(a_bent_record_is_refused),
+        cmocka_unit_test(announcements_open_for_members_only),
+        cmocka_unit_test(announcements_of_impossible_times_are_refused),
+        cmocka_unit_test(a_step_survives_the_wire),
+        cmocka_unit_test(hostile_steps_are_refused),
+        cmocka_unit_test(digests_and_wants),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }
