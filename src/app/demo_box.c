@@ -43,7 +43,8 @@ enum status demo_box_find_model(struct demo_box *box, const char *given, struct 
     if (given) {
         box->model_path = access(given, R_OK) == 0 ? mem_string(given) : NULL;
         if (!box->model_path)
-            return error_set_errno(err, STATUS_NOT_FOUND, errno, "--model '%s'", given);
+            return error_set_errno(err, STATUS_BAD_DATA, errno, "--model '%s'",
+                                   given); /* as other commands do */
         return STATUS_OK;
     }
     char *beside = program_folder();

@@ -5,10 +5,12 @@
 #include "app/host.h"
 #include "app/options.h"
 #include "app/run_folder.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "kernels/kernels.h"
 #include "net/loop.h"
+#include "net/port.h"
 #include "node/node.h"
 #include "swarm/identity.h"
 
@@ -52,6 +54,12 @@ static enum status find_credentials(struct process *p, struct error *err)
             status = credentials_save(&p->credentials, err);
     } else {
         status = credentials_load(&p->credentials, o->key_file, err);
+        if (status == STATUS_NOT_FOUND && o->key_file)
+            return error_set(
+                err, STATUS_NOT_FOUND,
+                "KEY_MISSING: --key '%s': there is no such file; `shoal init` makes one (swarm.key in "
+                "$XDG_CONFIG_HOME/shoal or ~/.config/shoal)",
+                o->key_file);
         if (status == STATUS_NOT_FOUND)
             return error_set(err, STATUS_NOT_FOUND,
                              "KEY_MISSING: this machine has no swarm key; make one with `shoal init`, or give "
@@ -115,7 +123,11 @@ static enum status make_links(struct process *p, struct error *err)
                                   .listen_ip = o->listen ? o->listen : "",
                                   .port = port,
                                   .arithmetic = ARITHMETIC_VERSION};
-    return links_new(&p->links, p->loop, &config, &events, p, err);
+    enum status status = links_new(&p->links, p->loop, &config, &events, p, err);
+    /* The DHT has the same port over UDP; the agent opens it later and could only fail. */
+    if (!status && !port_is_free(config.listen_ip, links_port(p->links), true))
+        status = port_in_use(err, "the DHT", config.listen_ip, links_port(p->links), true);
+    return status;
 }
 
 static enum status make_compute(struct process *p, struct error *err)
@@ -189,19 +201,8 @@ static enum status make_agent(struct process *p, struct error *err)
 /* The shards folder, made if need be: the agent may write there and nowhere else. */
 static enum status make_shards_dir(const struct process *p, struct error *err)
 {
-    char *path = mem_string(shards_dir(p));
-    enum status status = STATUS_OK;
-    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash)
-            *slash = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST)
-            status = error_set_errno(err, STATUS_IO, errno, "the shards folder '%s' cannot be made", path);
-        if (!slash || status)
-            break;
-        *slash = '/';
-    }
-    mem_free(path);
-    return status;
+    enum status status = file_make_folder(shards_dir(p), err);
+    return status ? error_wrap(err, status, "the shards folder (--shards-dir)") : STATUS_OK;
 }
 
 static enum status make_ports(struct process *p, struct error *err)
