@@ -6,10 +6,13 @@ for target in "$build"/fuzz/fz_*; do
     case $target in *.d | *.o) continue ;; esac
     name=$(basename "$target")
     [ -z "$only" ] || [ "$only" = "$name" ] || continue
-    corpus=tests/fuzz/corpus/$name found=$build/found/$name
+    corpus=tests/fuzz/corpus/$name dict=tests/fuzz/dict/$name.dict found=$build/found/$name
     mkdir -p "$found"
-    if "$target" "$found" $([ -d "$corpus" ] && echo "$corpus") -max_total_time="$seconds" -rss_limit_mb=512 -timeout=2 \
-        -malloc_limit_mb=256 -artifact_prefix="$found/" -print_final_stats=1 >"$found.log" 2>&1; then
+    set -- "$found"
+    [ -d "$corpus" ] && set -- "$@" "$corpus"
+    [ -f "$dict" ] && set -- "$@" "-dict=$dict"
+    if "$target" "$@" -max_total_time="$seconds" -rss_limit_mb=512 -timeout=2 -malloc_limit_mb=256 \
+        -artifact_prefix="$found/" -print_final_stats=1 >"$found.log" 2>&1; then
         echo "ok   $name $(sed -n 's/^stat::number_of_executed_units: */runs /p' "$found.log")"
     else
         echo "FAIL $name: $found.log"
