@@ -8,7 +8,6 @@
 #include "kernels/kernels.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -41,21 +40,6 @@ struct engine {
     uint16_t part_of_layer[MODEL_LAYERS_MAX];
     struct engine_load load;
 };
-
-const char *step_result_name(enum step_result result)
-{
-    static const char *const names[] = {
-        [STEP_OK] = "ok",
-        [STEP_KV_MISS] = "earlier positions are missing",
-        [STEP_NO_LAYERS] = "layers not held",
-        [STEP_FULL] = "context full",
-        [STEP_NO_SLOT] = "no free sequence slot",
-        [STEP_BAD_INPUT] = "bad input",
-        [STEP_NO_MEMORY] = "no memory",
-        [STEP_CANCELLED] = "cancelled",
-    };
-    return (unsigned)result < sizeof names / sizeof *names ? names[result] : "unknown";
-}
 
 /* --- what may run (lock held) ------------------------------------------------------------------------------
  */
@@ -397,25 +381,9 @@ static void *engine_thread(void *arg)
 /* --- from outside ------------------------------------------------------------------------------------------
  */
 
-uint32_t engine_n_threads_default(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-    return n > 0 ? (uint32_t)n : 1;
-}
-
-static struct engine_config config_with_defaults(const struct engine_config *config)
-{
-    struct engine_config c = *config;
-    c.n_threads = c.n_threads ? c.n_threads : engine_n_threads_default();
-    c.n_ctx = c.n_ctx ? c.n_ctx : 4096;
-    c.n_slots = c.n_slots ? c.n_slots : 8;
-    return c;
-}
-
 enum status engine_create(struct engine **out, const struct engine_config *config, struct error *err)
 {
-    struct engine_config c = config_with_defaults(config);
+    struct engine_config c = engine_config_with_defaults(config);
 
     if (c.n_threads > TEAM_THREADS_MAX)
         return error_set(err, STATUS_BAD_USAGE, "%u threads; at most %d are allowed", c.n_threads,
@@ -601,12 +569,4 @@ uint32_t engine_n_threads(const struct engine *engine)
 const struct kernels *engine_kernels(const struct engine *engine)
 {
     return engine->config.kernels;
-}
-
-size_t engine_bytes_needed(const struct engine_config *config, const struct hparams *hparams,
-                           uint32_t layer_first, uint32_t layer_end)
-{
-    struct engine_config c = config_with_defaults(config);
-    struct kv_shape shape = forward_kv_shape(hparams, c.kv_type, layer_end - layer_first, c.n_ctx);
-    return c.n_slots * kv_shape_bytes(&shape) + forward_scratch_bytes_max(hparams, c.n_threads);
 }

@@ -98,6 +98,8 @@ struct engine_load { /* a moment's view, for records and metrics */
 };
 struct engine_load engine_load(const struct engine *engine);
 uint32_t engine_n_threads(const struct engine *engine);
+/* The same with every zero replaced by its default; kernels may stay NULL. */
+struct engine_config engine_config_with_defaults(const struct engine_config *config);
 uint32_t engine_n_threads_default(void); /* the CPUs this process may run on */
 const struct kernels *engine_kernels(const struct engine *engine);
 

@@ -1,0 +1,44 @@
+/* What an engine is asked to be, with its defaults, and the memory that takes. */
+#include "engine/engine.h"
+#include "engine/forward.h"
+
+#include <sched.h>
+
+const char *step_result_name(enum step_result result)
+{
+    static const char *const names[] = {
+        [STEP_OK] = "ok",
+        [STEP_KV_MISS] = "earlier positions are missing",
+        [STEP_NO_LAYERS] = "layers not held",
+        [STEP_FULL] = "context full",
+        [STEP_NO_SLOT] = "no free sequence slot",
+        [STEP_BAD_INPUT] = "bad input",
+        [STEP_NO_MEMORY] = "no memory",
+        [STEP_CANCELLED] = "cancelled",
+    };
+    return (unsigned)result < sizeof names / sizeof *names ? names[result] : "unknown";
+}
+
+uint32_t engine_n_threads_default(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+struct engine_config engine_config_with_defaults(const struct engine_config *config)
+{
+    struct engine_config c = *config;
+    c.n_threads = c.n_threads ? c.n_threads : engine_n_threads_default();
+    c.n_ctx = c.n_ctx ? c.n_ctx : 4096;
+    c.n_slots = c.n_slots ? c.n_slots : 8;
+    return c;
+}
+
+size_t engine_bytes_needed(const struct engine_config *config, const struct hparams *hparams,
+                           uint32_t layer_first, uint32_t layer_end)
+{
+    struct engine_config c = engine_config_with_defaults(config);
+    struct kv_shape shape = forward_kv_shape(hparams, c.kv_type, layer_end - layer_first, c.n_ctx);
+    return c.n_slots * kv_shape_bytes(&shape) + forward_scratch_bytes_max(hparams, c.n_threads);
+}
