@@ -9,7 +9,7 @@
 #define SCRATCH_BYTES_MAX ((size_t)256 << 20) /* a batch is cut so that it stays below, steps permitting */
 #define ROWS_MIN          16                  /* scratch memory is made for at least so many */
 #define OUTPUT_ROWS       16                  /* that go through the output matrix at once */
-#define ALONE_PRODUCTS    400000              /* multiplications a layer that are done before a worker wakes */
+#define ALONE_PRODUCTS    1000000             /* multiplications a layer that are done before a worker wakes */
 
 struct output_row {
     uint32_t row; /* of the batch */
