@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -568,6 +569,12 @@ static bool was_called(void *arg)
 static void test_names_are_resolved(void **state)
 {
     (void)state;
+    struct addrinfo *known;
+    if (getaddrinfo("localhost", NULL, NULL, &known) != 0) {
+        print_message("this machine does not know the name localhost\n");
+        skip();
+    }
+    freeaddrinfo(known);
     struct loop *loop;
     assert_int_equal(loop_new(&loop, NULL), STATUS_OK);
     struct answer numeric = {0}, local = {0}, none = {0}, cancelled = {0};

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -287,6 +288,12 @@ static void test_eight_nodes_that_start_together_are_linked_in_1_s(void **state)
 static void test_a_host_is_dialed_and_its_id_learnt(void **state)
 {
     (void)state;
+    struct addrinfo *known;
+    if (getaddrinfo("localhost", NULL, NULL, &known) != 0) {
+        print_message("this machine does not know the name localhost\n");
+        skip();
+    }
+    freeaddrinfo(known);
     struct node *a = add((struct how){0}), *b = add((struct how){0});
     a->links->ops->want_host(a->links->self, "localhost", links_port(b->links));
     wait_count(&a->n_up, 1, 5000);
