@@ -20,6 +20,7 @@ struct call {
     command_done done;
     void *ctx;
     enum status early;   /* set when it cannot be sent; told from the timer, never from within the call */
+    bool too_many;       /* why early is LIMIT */
     struct jv *response; /* came before its blob was whole */
     struct buffer blob;
     uint64_t blob_bytes;
@@ -100,6 +101,21 @@ static void dispatch(struct commands *commands, struct command_in *in)
     commands_answer(commands, in, STATUS_UNSUPPORTED, NULL, text);
 }
 
+/* Why a call ends without an answer. */
+static void explain_end(char *out, size_t size, const struct call *call)
+{
+    char id[NODE_ID_SHORT_BYTES];
+    node_id_short(id, &call->to);
+    if (call->early == STATUS_NETWORK)
+        snprintf(out, size, "%s: no link to node %s", call->name, id);
+    else if (call->early)
+        snprintf(out, size, "%s for node %s could not be sent: %s", call->name, id,
+                 call->too_many ? "too many commands wait for answers" : "it is too large");
+    else
+        snprintf(out, size, "%s: node %s did not answer within %.1f s", call->name, id,
+                 (double)call->timeout_ms / 1000);
+}
+
 static void on_timer(void *arg)
 {
     struct commands *commands = arg;
@@ -117,13 +133,8 @@ static void on_timer(void *arg)
             call = call->next;
             continue;
         }
-        char text[160], id[NODE_ID_SHORT_BYTES];
-        node_id_short(id, &call->to);
-        if (call->early)
-            snprintf(text, sizeof text, "%s: no link to node %s", call->name, id);
-        else
-            snprintf(text, sizeof text, "%s: node %s did not answer within %.1f s", call->name, id,
-                     (double)call->timeout_ms / 1000);
+        char text[160];
+        explain_end(text, sizeof text, call);
         finish(commands, call, call->early ? call->early : STATUS_TIMEOUT, text);
         call = commands->calls; /* `done` may have changed the list */
     }
@@ -234,6 +245,7 @@ void commands_call(struct commands *commands, const struct node_id *to, const ch
     struct jv *json = envelope(commands, call, params);
     if (commands->n_calls > COMMAND_OPEN_MAX) {
         call->early = STATUS_LIMIT;
+        call->too_many = true;
     } else if (node_id_equal(to, &commands->self)) {
         struct local *local = mem_new(sizeof *local);
         local->in = command_in_new(json, to);
@@ -241,7 +253,8 @@ void commands_call(struct commands *commands, const struct node_id *to, const ch
         *commands->locals_end = local;
         commands->locals_end = &local->next;
     } else {
-        call->early = send_json(commands, to, FRAME_COMMAND, json);
+        enum status status = send_json(commands, to, FRAME_COMMAND, json);
+        call->early = status && status != STATUS_LIMIT ? STATUS_NETWORK : status;
     }
     if (call->early)
         call->deadline_ms = clock_ms(commands->clock);
@@ -325,6 +338,14 @@ static enum status take_command(struct commands *commands, const struct node_id 
     return STATUS_OK;
 }
 
+static bool fits(const struct jv *response)
+{
+    char *text = jv_print(response, JV_COMPACT);
+    bool ok = strlen(text) <= frame_rule(FRAME_RESPONSE)->payload_bytes_max;
+    mem_free(text);
+    return ok;
+}
+
 /* Delivers an answer to ourselves or over the link. */
 static void deliver(struct commands *commands, struct command_in *in, const struct jv *json, struct bytes blob)
 {
@@ -356,8 +377,8 @@ static void deliver(struct commands *commands, struct command_in *in, const stru
     }
 }
 
-static void answer(struct commands *commands, struct command_in *in, enum status status, struct jv *result,
-                   const char *error, const struct bytes *blob)
+static struct jv *response_new(const struct command_in *in, enum status status, struct jv *result,
+                               const char *error)
 {
     struct jv *json = jv_object_new();
     jv_set_hex(json, "request_id", in->request_id, COMMAND_ID_BYTES);
@@ -365,8 +386,20 @@ static void answer(struct commands *commands, struct command_in *in, enum status
     jv_set_text(json, "status", status_name(status));
     jv_set(json, "result", result ? result : jv_object_new());
     jv_set_text(json, "error", status ? error : "");
+    return json;
+}
+
+static void answer(struct commands *commands, struct command_in *in, enum status status, struct jv *result,
+                   const char *error, const struct bytes *blob)
+{
+    struct jv *json = response_new(in, status, result, error);
     if (blob)
         jv_set_int(json, "blob_bytes", (int64_t)blob->size);
+    if (!fits(json)) { /* whoever asked must hear something, or it waits for its timeout */
+        jv_free(json);
+        json = response_new(in, STATUS_LIMIT, NULL, "the answer is larger than an answer may be");
+        blob = NULL;
+    }
     deliver(commands, in, json, blob ? *blob : (struct bytes){0});
     jv_free(json);
     command_in_free(in);
