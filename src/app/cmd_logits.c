@@ -92,6 +92,7 @@ static enum status parse_ids(struct tokenizer_ids *out, const char *text, struct
 }
 
 struct printer {
+    const struct kernels *kernels;
     const uint32_t *ids;
     uint32_t n_vocab, n_top;
     uint32_t *top;
@@ -102,7 +103,8 @@ static void print_positions(void *arg, uint32_t position, uint32_t n_tokens, con
 {
     struct printer *p = arg;
     for (uint32_t i = 0; i < n_tokens; i++) {
-        sampler_top(logits + (size_t)i * p->n_vocab, p->n_vocab, p->n_top, p->top, p->log_probabilities);
+        sampler_top(p->kernels, logits + (size_t)i * p->n_vocab, p->n_vocab, p->n_top, p->top,
+                    p->log_probabilities);
         printf("{\"pos\": %u, \"token\": %u, \"top\": [", position + i, p->ids[position + i]);
         for (uint32_t k = 0; k < p->n_top; k++)
             printf("%s[%u, %.9g]", k ? ", " : "", p->top[k], (double)p->log_probabilities[k]);
@@ -115,7 +117,7 @@ static enum status print_logits(struct local_model *model, const struct logits_o
 {
     uint32_t n_vocab = local_model_hparams(model)->n_vocab;
     uint32_t fits = (uint32_t)(LOGITS_BYTES_MAX / sizeof(float) / n_vocab) + 1;
-    struct printer printer = {.ids = ids->ids, .n_vocab = n_vocab};
+    struct printer printer = {.kernels = engine_kernels(model->engine), .ids = ids->ids, .n_vocab = n_vocab};
 
     for (size_t i = 0; i < ids->n; i++)
         if (ids->ids[i] >= n_vocab)

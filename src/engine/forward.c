@@ -271,8 +271,8 @@ static void use_logits(void *arg, uint32_t index, uint32_t worker)
         memcpy(step->logits_out + (size_t)of_step * n_vocab, logits, n_vocab * sizeof *logits);
     if (step->sample && of_step + 1 == step->n_tokens) {
         uint32_t next = step->position + step->n_tokens;
-        sampler_draw(&step->sampled, step->sample, logits, n_vocab, next, row->span->sequence->tokens, next,
-                     f->sample_scratch + worker * f->sample_stride);
+        sampler_draw(&step->sampled, f->kernels, step->sample, logits, n_vocab, next,
+                     row->span->sequence->tokens, next, f->sample_scratch + worker * f->sample_stride);
     }
 }
 

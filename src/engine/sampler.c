@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "kernels/exact.h"
+#include "kernels/kernels.h"
 
 #include <float.h>
 #include <math.h>
@@ -135,26 +136,26 @@ static uint32_t likeliest(const float *logits, uint32_t n_vocab)
     return best;
 }
 
-/* log(sum(exp(logit))) by sixteen sums in a fixed order, so that the compiler may work on them side by side. */
-static double log_sum(const float *logits, uint32_t n_vocab)
+/* The sum of exp(logit - largest), by the softmax of a copy in `work`: there the largest one is 1 / sum. */
+static double weight_sum(const struct kernels *k, const float *logits, uint32_t n_vocab, float *work)
 {
-    float largest = logits[likeliest(logits, n_vocab)];
-    double sums[16] = {0}, total = 0;
-
-    for (uint32_t i = 0; i < n_vocab; i++)
-        sums[i % 16] += (double)exact_exp(logits[i] - largest);
-    for (int i = 0; i < 16; i++)
-        total += sums[i];
-    return (double)largest + (double)exact_log((float)total);
+    memcpy(work, logits, n_vocab * sizeof *work);
+    k->softmax(work, n_vocab);
+    return 1.0 / (double)work[likeliest(logits, n_vocab)];
 }
 
-void sampler_top(const float *logits, uint32_t n_vocab, uint32_t n, uint32_t *tokens, float *log_probabilities)
+static double log_sum(const struct kernels *k, const float *logits, uint32_t n_vocab, float *work)
+{
+    double sum = weight_sum(k, logits, n_vocab, work);
+    return (double)logits[likeliest(logits, n_vocab)] + exact_log_double(sum);
+}
+
+static void top_of(const float *logits, uint32_t n_vocab, double whole, uint32_t n, uint32_t *tokens,
+                   float *log_probabilities)
 {
     struct candidate few[SAMPLE_TOP_MAX];
     struct candidate *top = n <= SAMPLE_TOP_MAX ? few : mem_array(n, sizeof *top);
-    double whole = log_sum(logits, n_vocab);
 
-    ASSERT(n > 0 && n <= n_vocab);
     select_top(top, n, logits, n_vocab);
     for (uint32_t i = 0; i < n; i++) {
         tokens[i] = top[i].token;
@@ -164,26 +165,37 @@ void sampler_top(const float *logits, uint32_t n_vocab, uint32_t n, uint32_t *to
         mem_free(top);
 }
 
+void sampler_top(const struct kernels *k, const float *logits, uint32_t n_vocab, uint32_t n, uint32_t *tokens,
+                 float *log_probabilities)
+{
+    float *work = mem_array(n_vocab, sizeof *work);
+    ASSERT(n > 0 && n <= n_vocab);
+    top_of(logits, n_vocab, log_sum(k, logits, n_vocab, work), n, tokens, log_probabilities);
+    mem_free(work);
+}
+
 /* --- the draw ----------------------------------------------------------------------------------------------
  */
 
 struct scratch {
-    float *logits;    /* [n_vocab] after biases and penalties */
-    uint32_t *counts; /* [n_vocab] of recent tokens */
-    struct candidate *candidates;
+    struct candidate *candidates; /* [n_vocab], as the others */
+    float *logits;                /* after biases and penalties */
+    float *work;
+    uint32_t *counts; /* of recent tokens; the same memory as work */
 };
 
 size_t sampler_scratch_bytes(uint32_t n_vocab)
 {
-    return (size_t)n_vocab * (sizeof(float) + sizeof(uint32_t) + sizeof(struct candidate));
+    return (size_t)n_vocab * (sizeof(struct candidate) + 2 * sizeof(float));
 }
 
 static struct scratch scratch_in(void *memory, uint32_t n_vocab)
 {
-    struct scratch scratch = {.candidates = memory};
-    scratch.logits = (float *)(void *)(scratch.candidates + n_vocab);
-    scratch.counts = (uint32_t *)(void *)(scratch.logits + n_vocab);
-    return scratch;
+    struct scratch s = {.candidates = memory};
+    s.logits = (float *)(void *)(s.candidates + n_vocab);
+    s.work = s.logits + n_vocab;
+    s.counts = (uint32_t *)(void *)s.work;
+    return s;
 }
 
 static void apply_penalties(struct scratch *s, const struct sample_params *p, uint32_t n_vocab,
@@ -225,91 +237,143 @@ static void prepare(struct scratch *s, const struct sample_params *p, const floa
     }
 }
 
-/* top_p over candidates whose heap has the best at its root: keeps taking until the mass is reached. The
- * taken ones end up, in order, at the end of the array; returns their number. */
-static uint32_t take_mass(struct candidate *heap, uint32_t n, float top_p, float min_p)
+/* Takes the best from a heap until their weights, of `whole`, reach top_p, or the next one's falls below min_p
+ * of the best one's. *n_taken of them end up in front, in order. False: neither happened before the end. */
+static bool take_mass(struct candidate *heap, uint32_t n, double whole, const struct sample_params *p,
+                      uint32_t *n_taken)
 {
     float largest = heap[0].logit;
-    double whole = 0, mass = 0;
+    double mass = 0;
     uint32_t taken = 0;
+    bool is_reached = false;
 
-    for (uint32_t i = 0; i < n; i++)
-        whole += (double)exact_exp(heap[i].logit - largest);
-    while (taken < n) {
+    while (taken < n && !is_reached) {
         struct candidate best = heap[0];
         float weight = exact_exp(best.logit - largest);
-        if (taken && weight < min_p)
+        if (taken && weight < p->min_p)
             break;
-        uint32_t last = n - 1 - taken++;
+        uint32_t last = n - 1 - taken++; /* the taken ones gather at the end, the first one last */
         heap[0] = heap[last];
         sift_down(heap, last, 0, true);
         heap[last] = best;
         mass += (double)weight;
-        if (mass >= (double)top_p * whole)
-            break;
+        is_reached = p->top_p < 1.0F && mass >= (double)p->top_p * whole;
     }
-    for (uint32_t i = 0; i < taken; i++) /* to the front; both orders are the same list */
-        if (i < n - 1 - i) {
-            struct candidate front = heap[i];
-            heap[i] = heap[n - 1 - i];
-            heap[n - 1 - i] = front;
-        }
-    return taken;
+    is_reached = is_reached || taken < n;
+    for (uint32_t i = 0; i < taken && i < n - 1 - i; i++) {
+        struct candidate front = heap[i];
+        heap[i] = heap[n - 1 - i];
+        heap[n - 1 - i] = front;
+    }
+    *n_taken = taken;
+    return is_reached;
 }
 
-/* The candidates that top_k, top_p and min_p leave, likeliest first; at least one. */
-static uint32_t choose_candidates(struct candidate *out, const struct sample_params *p, const float *logits,
-                                  uint32_t n_vocab)
+static uint32_t gather(struct candidate *out, const float *logits, uint32_t n_vocab, float least)
 {
-    uint32_t n = p->top_k && p->top_k < n_vocab ? p->top_k : n_vocab;
-
-    if (n < n_vocab) {
-        select_top(out, n, logits, n_vocab);
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = (struct candidate){logits[i], i};
-        if (p->top_p >= 1.0F && p->min_p <= 0.0F)
-            return n; /* nothing is left out: their order does not matter, but must be fixed */
-        heap_build(out, n, true);
-    }
-    return take_mass(out, n, p->top_p, p->min_p);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_vocab; i++)
+        if (logits[i] >= least)
+            out[n++] = (struct candidate){logits[i], i};
+    heap_build(out, n, true);
+    return n;
 }
 
-static uint32_t draw(const struct candidate *candidates, uint32_t n, float temperature, uint64_t random)
+/* top_p and min_p over the whole vocabulary. Few tokens hold nearly all of the mass: those are tried first. */
+static uint32_t choose_from_all(struct scratch *s, const struct kernels *k, const struct sample_params *p,
+                                uint32_t n_vocab)
 {
-    float largest = candidates[0].logit;
+    const float few = 1e-3F; /* of the best one's weight */
+    float largest = s->logits[likeliest(s->logits, n_vocab)];
+    float share = p->min_p > few ? p->min_p : few;
+    double whole = weight_sum(k, s->logits, n_vocab, s->work);
+    uint32_t n_taken, n = gather(s->candidates, s->logits, n_vocab, largest + exact_log(share) - 0.01F);
+
+    if (!take_mass(s->candidates, n, whole, p, &n_taken) && n < n_vocab && p->min_p < few) {
+        n = gather(s->candidates, s->logits, n_vocab, -FLT_MAX);
+        take_mass(s->candidates, n, whole, p, &n_taken);
+    }
+    return n_taken;
+}
+
+static uint32_t choose_from_top_k(struct scratch *s, const struct sample_params *p, uint32_t n_vocab)
+{
+    double whole = 0;
+    uint32_t n_taken;
+
+    select_top(s->candidates, p->top_k, s->logits, n_vocab); /* sorted: a heap, too */
+    for (uint32_t i = 0; i < p->top_k; i++)
+        whole += (double)exact_exp(s->candidates[i].logit - s->candidates[0].logit);
+    take_mass(s->candidates, p->top_k, whole, p, &n_taken);
+    return n_taken;
+}
+
+/* A number in [0, 1) for this position and no other. */
+static double unit_at(uint64_t seed, uint32_t position)
+{
+    return (double)(rand_mix(seed, position) >> 11) * 0x1p-53;
+}
+
+/* Candidates are in order, the likeliest first. */
+static uint32_t draw(const struct candidate *candidates, uint32_t n, float temperature, double unit)
+{
     double whole = 0, mass = 0;
 
-    for (uint32_t i = 1; i < n; i++)
-        if (candidates[i].logit > largest)
-            largest = candidates[i].logit;
     for (uint32_t i = 0; i < n; i++)
-        whole += (double)exact_exp((candidates[i].logit - largest) / temperature);
-    double target = (double)(random >> 11) * 0x1p-53 * whole;
+        whole += (double)exact_exp((candidates[i].logit - candidates[0].logit) / temperature);
     for (uint32_t i = 0; i < n; i++) {
-        mass += (double)exact_exp((candidates[i].logit - largest) / temperature);
-        if (mass > target)
+        mass += (double)exact_exp((candidates[i].logit - candidates[0].logit) / temperature);
+        if (mass > unit * whole)
             return candidates[i].token;
     }
     return candidates[0].token; /* only where rounding ate the last one */
 }
 
-void sampler_draw(struct sampled *out, const struct sample_params *params, const float *logits,
-                  uint32_t n_vocab, uint32_t position, const uint32_t *history, uint32_t n_history,
-                  void *scratch)
+/* Nothing is left out: by token id, without an order. */
+static uint32_t draw_from_all(struct scratch *s, const struct kernels *k, uint32_t n_vocab, float temperature,
+                              double unit)
+{
+    uint32_t best = likeliest(s->logits, n_vocab);
+    double whole = 0, mass = 0;
+
+    for (uint32_t i = 0; i < n_vocab; i++)
+        s->work[i] = (s->logits[i] - s->logits[best]) / temperature;
+    k->softmax(s->work, n_vocab);
+    for (uint32_t i = 0; i < n_vocab; i++)
+        whole += (double)s->work[i];
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        mass += (double)s->work[i];
+        if (mass > unit * whole)
+            return i;
+    }
+    return best;
+}
+
+static uint32_t choose(struct scratch *s, const struct kernels *k, const struct sample_params *p,
+                       uint32_t n_vocab, uint32_t position)
+{
+    double unit = unit_at(p->seed, position);
+    bool has_top_k = p->top_k && p->top_k < n_vocab;
+
+    if (p->temperature <= 0.0F)
+        return likeliest(s->logits, n_vocab);
+    if (!has_top_k && p->top_p >= 1.0F && p->min_p <= 0.0F)
+        return draw_from_all(s, k, n_vocab, p->temperature, unit);
+    uint32_t n = has_top_k ? choose_from_top_k(s, p, n_vocab) : choose_from_all(s, k, p, n_vocab);
+    return draw(s->candidates, n, p->temperature, unit);
+}
+
+void sampler_draw(struct sampled *out, const struct kernels *k, const struct sample_params *params,
+                  const float *logits, uint32_t n_vocab, uint32_t position, const uint32_t *history,
+                  uint32_t n_history, void *scratch)
 {
     struct scratch s = scratch_in(scratch, n_vocab);
-    uint32_t token;
 
     prepare(&s, params, logits, n_vocab, history, n_history);
-    if (params->temperature <= 0.0F) {
-        token = likeliest(s.logits, n_vocab);
-    } else {
-        uint32_t n = choose_candidates(s.candidates, params, s.logits, n_vocab);
-        token = draw(s.candidates, n, params->temperature, rand_mix(params->seed, position));
-    }
+    uint32_t token = choose(&s, k, params, n_vocab, position);
+    double whole = log_sum(k, logits, n_vocab, s.work);
     *out = (struct sampled){.token = token, .n_top = params->n_top < n_vocab ? params->n_top : n_vocab};
-    out->log_probability = (float)((double)logits[token] - log_sum(logits, n_vocab));
+    out->log_probability = (float)((double)logits[token] - whole);
     if (out->n_top)
-        sampler_top(logits, n_vocab, out->n_top, out->top_tokens, out->top_log_probabilities);
+        top_of(logits, n_vocab, whole, out->n_top, out->top_tokens, out->top_log_probabilities);
 }

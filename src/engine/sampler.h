@@ -12,6 +12,8 @@
 #define SAMPLE_HISTORY_MAX 4096 /* tokens that penalties look back over */
 #define SAMPLE_BIASES_MAX  300
 
+struct kernels;
+
 struct token_bias {
     uint32_t token;
     float bias;
@@ -44,11 +46,12 @@ struct sampled {
 
 /* `position` is the sequence position of the token drawn; `history` the tokens before it, oldest first
  * (only the last repeat_last_n count). logits [n_vocab] is not changed. scratch: sampler_scratch_bytes. */
-void sampler_draw(struct sampled *out, const struct sample_params *params, const float *logits,
-                  uint32_t n_vocab, uint32_t position, const uint32_t *history, uint32_t n_history,
-                  void *scratch);
+void sampler_draw(struct sampled *out, const struct kernels *k, const struct sample_params *params,
+                  const float *logits, uint32_t n_vocab, uint32_t position, const uint32_t *history,
+                  uint32_t n_history, void *scratch);
 size_t sampler_scratch_bytes(uint32_t n_vocab);
 /* Log-probabilities of the `n` likeliest tokens over the full softmax, likeliest first; n from 1 to n_vocab. */
-void sampler_top(const float *logits, uint32_t n_vocab, uint32_t n, uint32_t *tokens, float *log_probabilities);
+void sampler_top(const struct kernels *k, const float *logits, uint32_t n_vocab, uint32_t n, uint32_t *tokens,
+                 float *log_probabilities);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -16,12 +17,14 @@
 
 #define N_VOCAB_MAX 1000
 
+static const struct kernels *kernels;
+
 static uint32_t draw(const struct sample_params *params, const float *logits, uint32_t n_vocab,
                      uint32_t position, const uint32_t *history, uint32_t n_history)
 {
     void *scratch = mem_new(sampler_scratch_bytes(n_vocab));
     struct sampled out;
-    sampler_draw(&out, params, logits, n_vocab, position, history, n_history, scratch);
+    sampler_draw(&out, kernels, params, logits, n_vocab, position, history, n_history, scratch);
     mem_free(scratch);
     return out.token;
 }
@@ -164,6 +167,51 @@ static void draws_depend_on_seed_and_position_only(void **state)
     assert_true(n_other > 50);
 }
 
+/* Whatever is drawn is inside all three cuts, by plain double precision. */
+static void check_inside(const struct sample_params *params, const float *logits, uint32_t n_vocab,
+                         uint32_t token)
+{
+    uint32_t n_before = 0, k = params->top_k && params->top_k < n_vocab ? params->top_k : n_vocab;
+    double before = 0, of_top_k = 0, largest = 0;
+
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        double weight = exp((double)logits[i]);
+        bool comes_first = logits[i] > logits[token] || (logits[i] == logits[token] && i < token);
+        uint32_t rank = 0;
+        for (uint32_t j = 0; j < n_vocab; j++)
+            rank += logits[j] > logits[i] || (logits[j] == logits[i] && j < i);
+        of_top_k += rank < k ? weight : 0;
+        largest = weight > largest ? weight : largest;
+        n_before += comes_first;
+        before += comes_first ? weight : 0;
+    }
+    assert_true(n_before < k);
+    assert_true(before <= ((double)params->top_p + 1e-5) * of_top_k);
+    assert_true(exp((double)logits[token]) >= ((double)params->min_p - 1e-5) * largest);
+}
+
+static void draws_are_inside_the_cuts(void **state)
+{
+    struct rng rng = rng_seeded(31);
+    float logits[300];
+    (void)state;
+
+    for (uint32_t round = 0; round < 300; round++) {
+        static const float spreads[] = {0.001F, 1.0F, 8.0F, 30.0F};
+        uint32_t n_vocab = 1 + (uint32_t)rng_below(&rng, 300);
+        struct sample_params params = plain(1.0F);
+        for (uint32_t i = 0; i < n_vocab; i++)
+            logits[i] = (float)rng_unit(&rng) * spreads[round % 4];
+        params.seed = round;
+        params.temperature = 0.2F + (float)rng_unit(&rng) * 3;
+        params.top_k = rng_below(&rng, 2) ? (uint32_t)rng_below(&rng, 40) : 0;
+        params.top_p = rng_below(&rng, 3) ? (float)rng_unit(&rng) : 0.9999F;
+        params.min_p = rng_below(&rng, 2) ? (float)rng_unit(&rng) : 0;
+        for (uint32_t position = 0; position < 5; position++)
+            check_inside(&params, logits, n_vocab, draw(&params, logits, n_vocab, position, NULL, 0));
+    }
+}
+
 /* --- against a plain sort ----------------------------------------------------------------------------------
  */
 
@@ -175,7 +223,7 @@ static void check_top(const float *logits, uint32_t n_vocab, uint32_t n)
 
     for (uint32_t i = 0; i < n_vocab; i++)
         whole += exp((double)logits[i]);
-    sampler_top(logits, n_vocab, n, tokens, lps);
+    sampler_top(kernels, logits, n_vocab, n, tokens, lps);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t n_before = 0; /* tokens that must come earlier */
         for (uint32_t k = 0; k < n_vocab; k++)
@@ -213,7 +261,7 @@ static void reports_log_probabilities_of_raw_logits(void **state)
     params.n_top = 20;
     params.biases = &bias;
     params.n_biases = 1;
-    sampler_draw(&out, &params, logits, 3, 0, NULL, 0, scratch);
+    sampler_draw(&out, kernels, &params, logits, 3, 0, NULL, 0, scratch);
     assert_int_equal(out.token, 2);
     assert_true(fabsf(out.log_probability - logf(0.25F)) < 1e-5F);
     assert_int_equal(out.n_top, 3);
@@ -266,11 +314,14 @@ int main(void)
         cmocka_unit_test(penalties_and_biases_change_the_choice),
         cmocka_unit_test(a_negative_logit_is_multiplied),
         cmocka_unit_test(cuts_leave_the_right_tokens),
+        cmocka_unit_test(draws_are_inside_the_cuts),
         cmocka_unit_test(draws_follow_the_probabilities),
         cmocka_unit_test(draws_depend_on_seed_and_position_only),
         cmocka_unit_test(top_is_a_sorted_prefix),
         cmocka_unit_test(reports_log_probabilities_of_raw_logits),
         cmocka_unit_test(params_out_of_range_are_named),
     };
+    if (kernels_select(&kernels, NULL))
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
