@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TABLE_TRIES 5
+
 /* The inode of the socket that holds the port, 0 where the table has none. Lines of /proc/net/tcp:
  * "sl local:port remote:port state tx:rx tr:when retrnsmt uid timeout inode ..." */
 static unsigned long inode_in(const char *table, uint16_t port, bool udp)
@@ -53,9 +55,13 @@ static bool process_has(const char *pid, const char *link_wanted)
 static void holder_text(char *out, size_t out_bytes, uint16_t port, bool udp)
 {
     snprintf(out, out_bytes, "another process");
-    unsigned long inode = inode_in(udp ? "/proc/net/udp" : "/proc/net/tcp", port, udp);
-    if (!inode)
-        inode = inode_in(udp ? "/proc/net/udp6" : "/proc/net/tcp6", port, udp);
+    unsigned long inode = 0;
+    for (int i = 0; i < TABLE_TRIES && !inode;
+         i++) { /* a table that changes while it is read may lack a line */
+        inode = inode_in(udp ? "/proc/net/udp" : "/proc/net/tcp", port, udp);
+        if (!inode)
+            inode = inode_in(udp ? "/proc/net/udp6" : "/proc/net/tcp6", port, udp);
+    }
     char wanted[64], path[64], name[32] = "?";
     snprintf(wanted, sizeof wanted, "socket:[%lu]", inode);
     DIR *folder = inode ? opendir("/proc") : NULL;
