@@ -8,6 +8,7 @@
 #include "model/gguf.h"
 #include "model/manifest.h"
 #include "model/shards.h"
+#include "model/verify.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -47,11 +48,18 @@ static enum status files_of_manifest(struct model_files *out, const char *dir, c
     if (status)
         return status;
     out->weights = mem_array(manifest->n_shards, sizeof *out->weights);
-    for (uint32_t i = 0; i < manifest->n_shards; i++)
+    for (uint32_t i = 0; i < manifest->n_shards && !status; i++) {
+        struct shard_file seen; /* by its header: another model's layers would compute, and give nonsense */
         out->weights[out->n_weights++] = shards_path(dir, manifest->shards[i].file);
+        shard_file_examine(&seen, out->weights[i], manifest);
+        if (seen.fault || seen.id != i)
+            status = error_set(err, seen.fault == SHARD_FAULT_MISSING ? STATUS_NOT_FOUND : STATUS_BAD_DATA,
+                               "shard %u: '%s': %s (`shoal verify %s` checks them all)", i, out->weights[i],
+                               seen.fault ? seen.why : "it is another shard", dir);
+    }
     out->tokenizer = shards_path(dir, manifest->tokenizer.file);
     manifest_free(manifest);
-    return STATUS_OK;
+    return status;
 }
 
 /* A folder without a manifest: shard-0.gguf says how many there are. */
