@@ -13,6 +13,7 @@
 #include <libtorrent/torrent_info.hpp>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace agent
@@ -24,7 +25,9 @@ namespace
 using std::chrono::milliseconds;
 namespace flags = lt::torrent_flags;
 
-constexpr milliseconds STATUS_EVERY{500}, DIAL_EVERY{5000}, GATHER{20};
+constexpr milliseconds STATUS_EVERY{500}, DIAL_EVERY{5000}, GATHER{20}, RETRY_FOR{2000};
+
+constexpr uint64_t DISK_FULL_BYTES = 32768; // less is left: two blocks
 
 int rate_of(int64_t bytes_per_s)
 {
@@ -348,8 +351,8 @@ void Torrents::retry(const json_t *command)
     Torrent &torrent = find(command);
     int number = torrent.error_number;
 
-    torrent.error.clear();
-    torrent.error_number = 0;
+    clear_error(torrent);
+    torrent.retry_until = std::chrono::steady_clock::now() + RETRY_FOR;
     torrent.handle.clear_error();
     if (!torrent.seed)
         torrent.handle.unset_flags(flags::upload_mode);
@@ -380,6 +383,13 @@ void Torrents::fail(Torrent &torrent, int number, const std::string &text)
     torrent.error_number = number;
     torrent.error = text;
     tell(torrent);
+}
+
+void Torrents::clear_error(Torrent &torrent)
+{
+    torrent.error.clear();
+    torrent.error_number = 0;
+    torrent.error_is_disk = false;
 }
 
 void Torrents::tell_peer(const Torrent &torrent, const lt::tcp::endpoint &peer, const char *fault, int piece,
@@ -442,8 +452,14 @@ void Torrents::on_status(const lt::torrent_status &status)
         torrent->error =
             "'" + torrent->path() + "' differs from the pieces it should have; it is no longer seeded";
     }
+    bool refused = bool(status.flags & flags::upload_mode) && !torrent->seed;
     if (status.errc && torrent->error.empty())
         on_file_error(*torrent, status.errc, torrent->path_part(), "disk");
+    else if (!status.errc && !refused && torrent->error_is_disk)
+        clear_error(*torrent); // it writes again
+    // Errors of before the disk was mended may reach libtorrent after it was told to go on, and stop it again.
+    if (refused && std::chrono::steady_clock::now() < torrent->retry_until)
+        torrent->handle.unset_flags(flags::upload_mode);
     tell(*torrent);
 }
 
@@ -461,7 +477,17 @@ void Torrents::on_file_error(Torrent &torrent, const lt::error_code &error, cons
         torrent.handle.resume();
         return;
     }
-    fail(torrent, is_errno ? error.value() : 0, what + " '" + file + "': " + error.message());
+    std::string why = error.message();
+    int number = is_errno ? error.value() : 0;
+    struct statvfs disk;
+    // A short write goes unnoticed by libtorrent until it reads the piece back.
+    if (!is_errno && !torrent.seed && statvfs(torrent.dir.c_str(), &disk) == 0 &&
+        disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES) {
+        number = ENOSPC;
+        why = strerror(ENOSPC);
+    }
+    torrent.error_is_disk = !torrent.seed;
+    fail(torrent, number, what + " '" + file + "': " + why);
 }
 
 void Torrents::on_torrent_alert(const lt::alert *alert, Torrent &torrent)

@@ -62,10 +62,11 @@ class Torrents
         bool seed = false;    // NAME was whole when it was added
         bool renamed = false; // NAME.part has become NAME
         bool complete = false, paused = false, checked = false;
+        bool error_is_disk = false; // then it ends when libtorrent writes again
         int error_number = 0, n_hash_failures = 0, n_connected = 0;
         std::string error, last_told;
         std::map<lt::tcp::endpoint, bool> peers; // true: banned
-        Time dial_at = Time::max();
+        Time dial_at = Time::max(), retry_until{};
         lt::torrent_handle handle;
         lt::torrent_status status;
         bool has_status = false;
@@ -79,6 +80,7 @@ class Torrents
     std::shared_ptr<lt::torrent_info> info_of(const json_t *command, const Torrent &torrent);
     void check_file(const Torrent &torrent);
     void dial(Torrent &torrent);
+    static void clear_error(Torrent &torrent);
     void fail(Torrent &torrent, int number, const std::string &text);
     void tell(Torrent &torrent);
     void tell_peer(const Torrent &torrent, const lt::tcp::endpoint &peer, const char *fault, int piece,

@@ -142,7 +142,8 @@ bool GuardPeer::on_piece(const lt::peer_request &request, lt::span<const char>)
 bool GuardPeer::on_reject(const lt::peer_request &)
 {
     n_owed_ = std::max(n_owed_ - 1, 0);
-    n_rejected_++;
+    if (!connection_.has_peer_choked()) // with a choke, all that was asked for is refused: that is in order
+        n_rejected_++;
     return false;
 }
 

@@ -279,8 +279,14 @@ static inline bool rig_is_ready(void *arg)
 
 static inline void rig_wait(struct rig *rig, bool (*done)(void *arg), void *arg, uint64_t ms, const char *what)
 {
-    if (!loop_run_until(rig->loop, done, arg, WITHIN(ms)))
-        fail_msg("not within %u ms: %s", (unsigned)WITHIN(ms), what);
+    if (loop_run_until(rig->loop, done, arg, WITHIN(ms)))
+        return;
+    for (size_t i = 0; i < rig->n_agents; i++)
+        print_message("# agent %zu: torrent state %d, %llu bytes, %u peers, errno %d, '%s'; crashes %u %s\n", i,
+                      (int)rig->agents[i].torrent.state, (unsigned long long)rig->agents[i].torrent.bytes_done,
+                      rig->agents[i].torrent.n_peers, rig->agents[i].torrent.sys_errno, rig->agents[i].error,
+                      rig->agents[i].n_crashes, rig->agents[i].why);
+    fail_msg("not within %u ms: %s", (unsigned)WITHIN(ms), what);
 }
 
 static inline void rig_sleep(struct rig *rig, uint64_t ms);
