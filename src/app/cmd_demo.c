@@ -154,15 +154,33 @@ static enum status answer_shown(struct demo *d, const char *prompt, struct error
     return status;
 }
 
+/* How to call this program from here, so that what is printed can be pasted. */
+static void program_name(char *out, size_t size)
+{
+    char path[4096], folder[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    bool here = getcwd(folder, sizeof folder) != NULL && strncmp(path, folder, strlen(folder)) == 0 &&
+                path[strlen(folder)] == '/';
+    snprintf(out, size, "%s", here ? path + strlen(folder) + 1 : n > 0 ? path : "shoal");
+}
+
 static void print_places(const struct demo *d)
 {
+    char program[4096];
+    const char *url = d->client.url;
+    program_name(program, sizeof program);
     fprintf(d->out,
-            "\nconsole    %s/\n"
-            "API        %s/v1   (OpenAI's: chat/completions, completions, models)\n"
-            "ask        shoal ask \"TEXT\" --api %s\n"
-            "look       shoal status --api %s     shoal doctor --api %s\n"
-            "logs       %s/*.log\n\n",
-            d->client.url, d->client.url, d->client.url, d->client.url, d->client.url, d->box.folder);
+            "\nask        %s ask \"TEXT\" --api %s\n"
+            "look       %s status --api %s\n"
+            "why not    %s doctor --api %s\n"
+            "logs       %s/*.log\n"
+            "nodes     ",
+            program, url, program, url, program, url, d->box.folder);
+    for (uint32_t i = 0; i < d->children.n; i++)
+        if (strncmp(d->children.items[i].name, "node", 4) == 0)
+            fprintf(d->out, " %d", (int)d->children.items[i].pid);
+    fputs("   (process ids: kill one and ask the doctor)\n\n", d->out);
 }
 
 static void say_ended(struct demo *d)
@@ -248,6 +266,7 @@ static enum status run_demo(struct demo *d, struct error *err)
         return status;
     if (d->options.once)
         return answer_once(d, err);
+    demo_watch_say(&d->watch, "API %s/v1 (OpenAI's), console %s/", d->client.url, d->client.url);
     fputc('\n', d->out);
     status = answer_shown(d, PROMPT, err);
     if (!status)
