@@ -75,7 +75,7 @@ def terminal(box):
     try:
         read_until(rb"READY", 30)
         read_until(rb"tokens/s through 2 nodes", 30)
-        url = re.search(rb"API +(http://127\.0\.0\.1:\d+)/v1", (read_until(rb"Ctrl-C ends the demo", 5), text)[1]).group(1).decode()
+        url = re.search(rb"API (http://127\.0\.0\.1:\d+)/v1", (read_until(rb"Ctrl-C ends the demo", 5), text)[1]).group(1).decode()
         check_equal(request(url + "/ready").status, 200, "/ready")
         text = b""
         os.write(fd, b"The king\n")
@@ -91,6 +91,16 @@ def terminal(box):
             os.waitpid(pid, 0)
         os.close(fd)
     check_equal(processes_of(box.dir / "demo"), [], "processes left over")
+
+
+@case("demo without a terminal: the life of the swarm, where the API is, an answer; then it ends by itself")
+def pipe(box):
+    r = run_command(["demo"], demo_env(box), timeout=60)
+    check_equal(r.returncode, 0, r.err)
+    for word in (r"started 10 processes", r"found and linked: 8/8 nodes", r"shard 7 \(layer 7\) loaded on node [0-9a-f]{8}", r"READY",
+                 r"API http://127\.0\.0\.1:\d+/v1", r"Once upon a time.{40}", r"100 tokens, .* tokens/s through 8 nodes"):
+        check(re.search(word, r.out, re.S), f"/{word}/ is not in:\n{r.out}")
+    check_equal(leftovers(box), [], "left over")
 
 
 @case("demo killed with SIGKILL: no process survives it; SIGTERM: nothing is left at all")
