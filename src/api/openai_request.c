@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -77,9 +78,10 @@ static enum status read_stops(struct read *r)
     if (n > OPENAI_STOPS_MAX)
         return refuse(r, "stop", "at most 4 texts may be given");
     for (size_t i = 0; i < n; i++) {
-        const char *text = jv_text(jv_is_array(stop) ? jv_at(stop, i) : stop, NULL);
-        if (!text || !*text || strlen(text) > OPENAI_STOP_BYTES_MAX)
-            return refuse(r, "stop", "texts of 1 to 256 bytes are needed");
+        const struct jv *entry = jv_is_array(stop) ? jv_at(stop, i) : stop;
+        const char *text = jv_text(entry, NULL);
+        if (!text || !*text || strlen(text) > OPENAI_STOP_BYTES_MAX || strlen(text) != jv_bytes(entry).size)
+            return refuse(r, "stop", "texts of 1 to 256 bytes without NUL are needed");
         r->out->stops[r->out->n_stops++] = text;
     }
     return STATUS_OK;
@@ -98,7 +100,7 @@ static enum status read_biases(struct read *r)
         const char *key = jv_iter_key(i);
         unsigned long id = strtoul(key, &end, 10);
         double bias = jv_real(jv_iter_value(i), NAN);
-        if (*end || !*key || *key == '-' || id >= r->n_vocab)
+        if (!isdigit((unsigned char)*key) || *end || id >= r->n_vocab) /* strtoul takes spaces and signs */
             return refuse(r, "logit_bias", "an id is not in the vocabulary");
         if (!(bias >= -100 && bias <= 100))
             return refuse(r, "logit_bias", "biases from -100 to 100 are needed");
@@ -167,13 +169,14 @@ static enum status read_content(struct read *r, const struct jv *content, size_t
     struct buffer *joined = &out->contents[index];
     buffer_init(joined, JV_BYTES_MAX);
     if (jv_is_text(content)) {
-        buffer_text(joined, jv_text(content, ""));
+        buffer_bytes(joined, jv_bytes(content).data, jv_bytes(content).size);
     } else if (jv_is_array(content)) {
         for (size_t i = 0; i < jv_count(content); i++) {
             const struct jv *part = jv_at(content, i);
             if (strcmp(jv_get_text(part, "type", ""), "text") != 0 || !jv_is_text(jv_get(part, "text")))
                 return refuse(r, "messages", "only parts of type 'text' are understood by this model");
-            buffer_text(joined, jv_get_text(part, "text", ""));
+            struct bytes text = jv_bytes(jv_get(part, "text"));
+            buffer_bytes(joined, text.data, text.size);
         }
     } else if (!jv_is_null(content)) {
         return refuse(r, "messages", "'content' must be text or an array of parts");
@@ -228,7 +231,7 @@ static enum status read_prompt(struct read *r)
     if (jv_is_array(prompt) && jv_count(prompt) == 1 && jv_is_text(jv_at(prompt, 0)))
         prompt = jv_at(prompt, 0);
     if (jv_is_text(prompt)) {
-        r->out->prompt = bytes_of_text(jv_text(prompt, ""));
+        r->out->prompt = jv_bytes(prompt);
         return STATUS_OK;
     }
     if (jv_is_array(prompt) && jv_count(prompt) && jv_is_int(jv_at(prompt, 0)))

@@ -19,6 +19,8 @@ static size_t find_stop(const struct stop_filter *filter)
     size_t first = filter->held.size;
     for (size_t i = 0; i < filter->n_stops; i++) {
         size_t n = strlen(filter->stops[i]);
+        if (filter->held.size < n)
+            continue;
         const uint8_t *at = memmem(filter->held.data, filter->held.size, filter->stops[i], n);
         if (at && (size_t)(at - filter->held.data) < first)
             first = (size_t)(at - filter->held.data);

@@ -61,6 +61,7 @@ bool jv_is_null(const struct jv *v); /* also for a NULL pointer */
 
 /* Lent until the value goes. The fallback where the value is absent or of another kind. */
 const char *jv_text(const struct jv *v, const char *fallback);
+struct bytes jv_bytes(const struct jv *v); /* the whole text: "\u0000" may stand in it; empty for others */
 int64_t jv_int(const struct jv *v, int64_t fallback);
 double jv_real(const struct jv *v, double fallback); /* takes integers too */
 bool jv_bool(const struct jv *v, bool fallback);

@@ -56,6 +56,11 @@ const char *jv_text(const struct jv *v, const char *fallback)
     return jv_is_text(v) ? json_string_value(raw(v)) : fallback;
 }
 
+struct bytes jv_bytes(const struct jv *v)
+{
+    return jv_is_text(v) ? bytes_of(json_string_value(raw(v)), json_string_length(raw(v))) : (struct bytes){0};
+}
+
 int64_t jv_int(const struct jv *v, int64_t fallback)
 {
     return jv_is_int(v) ? json_integer_value(raw(v)) : fallback;
