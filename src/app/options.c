@@ -29,8 +29,9 @@ bool size_parse(uint64_t *out, const char *text)
     char *end;
     if (!isdigit((unsigned char)text[0]))
         return false;
-    double v = strtod(text, &end);
-    double unit = 1;
+    double v = strtod(text, &end), unit = 1;
+    if (end != text + strspn(text, "0123456789.")) /* strtod takes 0x10 and 1e9, too */
+        return false;
     switch (toupper((unsigned char)*end)) {
     case 'T':
         unit *= 1024;
@@ -214,8 +215,6 @@ static enum status set_host(struct options *o, const struct option_row *row, con
     return STATUS_OK;
 }
 
-static enum status set_config(struct options *o, const char *path, struct error *err);
-
 static enum status set_number(struct options *o, const struct option_row *row, const char *value,
                               struct error *err)
 {
@@ -266,8 +265,8 @@ static enum status set_option(struct options *o, const struct option_row *row, c
         if (!log_level_parse(&o->log_level, value))
             return bad_value(row, value, "error, warn, info or debug is needed", err);
         return STATUS_OK;
-    case CONFIG:
-        return set_config(o, value, err);
+    case CONFIG: /* was read before all others */
+        return STATUS_OK;
     }
     return STATUS_OK;
 }
@@ -292,7 +291,13 @@ static enum status set_config(struct options *o, const char *path, struct error 
     char line[2048];
     enum status status = STATUS_OK;
     for (unsigned number = 1; !status && fgets(line, sizeof line, file); number++) {
+        bool cut = strlen(line) == sizeof line - 1 && line[sizeof line - 2] != '\n';
         char *name = trim(line), *value = strchr(name, '=');
+        if (cut) {
+            status = error_set(err, STATUS_BAD_USAGE, "%s:%u: the line is longer than %zu bytes", path, number,
+                               sizeof line - 2);
+            break;
+        }
         if (*name == '\0' || *name == '#')
             continue;
         if (!value) {
@@ -307,6 +312,8 @@ static enum status set_config(struct options *o, const char *path, struct error 
         else if ((status = set_option(o, row, trim(value), err)))
             error_wrap(err, status, "%s:%u", path, number);
     }
+    if (!status && ferror(file))
+        status = error_set_errno(err, STATUS_IO, errno, "--config '%s'", path);
     fclose(file);
     return status;
 }
@@ -320,8 +327,10 @@ static enum status read_environment(struct options *o, struct error *err)
             name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         name[n] = '\0';
         const char *value = getenv(name);
-        if (!value || !*value)
+        if (!value || !*value || rows[i].kind == CONFIG) /* the file was read before */
             continue;
+        if (rows[i].kind == HOSTS) /* replaces the file's list */
+            *(rows[i].at == AT(bootstraps) ? &o->n_bootstraps : &o->n_peers) = 0;
         enum status status = set_option(o, &rows[i], value, err);
         if (status)
             return error_wrap(err, status, "environment %s", name);
@@ -367,11 +376,16 @@ enum status options_read(struct options *out, int argc, char **argv, struct erro
     set_defaults(&o);
     enum status status = STATUS_OK;
     /* The file's place is among the arguments, its rank is below the environment. */
+    const char *config = getenv("SHOAL_CONFIG");
     for (int i = 1; !status && i < argc; i++)
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            status = set_config(&o, argv[i + 1], err);
-        else if (strncmp(argv[i], "--config=", 9) == 0)
-            status = set_config(&o, argv[i] + 9, err);
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            config = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            config = argv[++i];
+        else if (strcmp(argv[i], "--config") == 0)
+            status = error_set(err, STATUS_BAD_USAGE, "--config needs a value");
+    if (!status && config && *config)
+        status = set_config(&o, config, err);
     if (!status)
         status = read_environment(&o, err);
     uint32_t n_bootstraps = o.n_bootstraps, n_peers = o.n_peers;
