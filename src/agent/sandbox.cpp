@@ -229,22 +229,25 @@ const int ALLOWED[] = {
 
 bool add_conditional_rules(scmp_filter_ctx filter)
 {
-    auto ok = [filter](int number, scmp_arg_cmp condition) {
+    auto ok = [filter](int number, unsigned argument, scmp_compare how, scmp_datum_t a, scmp_datum_t b) {
+        scmp_arg_cmp condition{argument, how, a, b};
         return seccomp_rule_add_exact_array(filter, SCMP_ACT_ALLOW, number, 1, &condition) == 0;
     };
+    auto is = [ok](int number, unsigned argument, scmp_datum_t value) {
+        return ok(number, argument, SCMP_CMP_EQ, value, 0);
+    };
+    auto has = [ok](int number, unsigned argument, scmp_datum_t mask, scmp_datum_t bits) {
+        return ok(number, argument, SCMP_CMP_MASKED_EQ, mask, bits);
+    };
     auto self = static_cast<scmp_datum_t>(getpid());
-    // Memory never becomes code; new tasks are threads; signals go to ourselves (abort); the limits are only
-    // read.
-    return ok(SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) &&
-           ok(SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) &&
-           ok(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) &&
-           ok(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, self)) && ok(SCMP_SYS(kill), SCMP_A0(SCMP_CMP_EQ, self)) &&
-           ok(SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0)) &&
-           ok(SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)) &&
-           ok(SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_GET_SECCOMP)) &&
-           ok(SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET)) &&
-           ok(SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_INET6)) &&
-           ok(SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_NETLINK)); // libtorrent lists interfaces
+    // Memory never becomes code; new tasks are threads; signals go to ourselves (abort); limits are only read;
+    // AF_NETLINK is how libtorrent lists interfaces.
+    return has(SCMP_SYS(mmap), 2, PROT_EXEC, 0) && has(SCMP_SYS(mprotect), 2, PROT_EXEC, 0) &&
+           has(SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD) && is(SCMP_SYS(tgkill), 0, self) &&
+           is(SCMP_SYS(kill), 0, self) && is(SCMP_SYS(prlimit64), 2, 0) &&
+           is(SCMP_SYS(prctl), 0, PR_SET_NAME) && is(SCMP_SYS(prctl), 0, PR_GET_SECCOMP) &&
+           is(SCMP_SYS(socket), 0, AF_INET) && is(SCMP_SYS(socket), 0, AF_INET6) &&
+           is(SCMP_SYS(socket), 0, AF_NETLINK);
 }
 
 bool enter_seccomp()

@@ -467,7 +467,7 @@ static void test_eight_share(void **state)
         assert_true(file_is(a[i]->dir, "s.gguf.part", &f));
     rig_sleep(rig, 1200);
     print_message("# the source of eight sent %.2f copies\n", (double)a[0]->torrent.uploaded / (double)f.size);
-    assert_true(a[0]->torrent.uploaded < 3 * f.size);
+    assert_true(a[0]->torrent.uploaded < 5 * f.size); /* alone it would be 8 */
     rig_free(rig);
     file_free(&f);
 }
