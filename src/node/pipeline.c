@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "model/manifest.h"
 #include "node/readiness.h"
 
 #include <inttypes.h>
@@ -49,8 +48,7 @@ struct pipeline {
 
 static void on_computed(struct engine_step *step);
 
-/* --- sequences -----------------------------------------------------------------------------------------------
- */
+/* --- sequences ------------------------------------------------------------------------------------------- */
 
 static struct sequence_entry *find(const struct pipeline *pipeline, uint64_t sequence)
 {
@@ -190,8 +188,7 @@ static void send_tokens(struct pipeline *pipeline, const struct step_message *m,
         deliver_tokens(pipeline, tokens);
 }
 
-/* --- a step through this node --------------------------------------------------------------------------------
- */
+/* --- a step through this node ---------------------------------------------------------------------------- */
 
 static void job_free(struct job *job)
 {
@@ -216,7 +213,7 @@ static void submit(struct job *job, uint32_t layer_first)
 {
     struct step_message *m = &job->message;
     uint32_t end = job->layer_end;
-    if (m->flags & STEP_PROBE) {
+    if ((m->flags & STEP_PROBE) && job->pipeline->manifest) { /* it may have gone between two shards */
         const struct manifest_shard *shard = manifest_shard_of_layer(job->pipeline->manifest, layer_first);
         end = shard && shard->span.end_layer < end ? shard->span.end_layer : end;
     }
@@ -258,7 +255,6 @@ static void fill_sampling(struct job *job)
 /* Checks a step against what is here; on a fault the origin is told and false returned. */
 static bool check_step(struct pipeline *pipeline, const struct step_message *m, uint32_t n_embd)
 {
-    struct sample_params params;
     char text[160];
     struct error err;
     if (!pipeline->manifest || plan_hash(&m->plan, &pipeline->manifest->fingerprint) != m->plan_hash) {
@@ -278,7 +274,7 @@ static bool check_step(struct pipeline *pipeline, const struct step_message *m, 
         send_fail(pipeline, m, STEP_FAIL_NO_SLOT, 0, "too many steps wait here");
         return false;
     }
-    params = sample_params_default();
+    struct sample_params params = sample_params_default();
     params.temperature = m->sampling.temperature;
     params.top_p = m->sampling.top_p;
     params.min_p = m->sampling.min_p;
@@ -318,11 +314,15 @@ static void start_step(struct pipeline *pipeline, const struct step_message *m)
     pipeline->jobs = job;
     pipeline->n_jobs++;
     size_t hidden_bytes = (size_t)m->n_tokens * n_embd * sizeof(float);
-    job->hidden_in = mem_new(hidden_bytes);
-    job->hidden_out = mem_new(hidden_bytes);
-    if (m->stage)
-        memcpy(job->hidden_in, m->hidden.data,
-               hidden_bytes); /* f32, little-endian on every machine we run on */
+    job->hidden_in = mem_try_array(hidden_bytes, 1, hidden_bytes);
+    job->hidden_out = mem_try_array(hidden_bytes, 1, hidden_bytes);
+    if (!job->hidden_in || !job->hidden_out) { /* peers say how many steps wait here */
+        job_free(job);
+        send_fail(pipeline, m, STEP_FAIL_NO_MEMORY, 0, "no memory for the hidden states");
+        return;
+    }
+    if (m->stage) /* f32, little-endian on every machine we run on */
+        memcpy(job->hidden_in, m->hidden.data, hidden_bytes);
     job->message.n_embd = n_embd;
     job->message.hidden = (struct bytes){0};
     job->layer_end = m->plan.stages[m->stage].layer_end;
@@ -452,17 +452,25 @@ static void on_computed(struct engine_step *step)
 
 /* --- frames ---------------------------------------------------------------------------------------------- */
 
+/* The step's stage is ours, and it comes from whom the plan has before it. */
+static enum status check_place(const struct pipeline *pipeline, const struct node_id *peer,
+                               const struct step_message *m, struct error *err)
+{
+    const struct node_id *before = m->stage ? &m->plan.stages[m->stage - 1].node : &m->origin;
+    if (!node_id_equal(&m->plan.stages[m->stage].node, &pipeline->self))
+        return error_set(err, STATUS_BAD_DATA, "step for stage %u, which is another node's", m->stage);
+    if (!node_id_equal(before, peer))
+        return error_set(err, STATUS_BAD_DATA, "step for stage %u from a node that is not before it", m->stage);
+    return STATUS_OK;
+}
+
 static enum status take_step(struct pipeline *pipeline, const struct node_id *peer, struct bytes payload,
                              struct error *err)
 {
     struct step_message *m = mem_new(sizeof *m);
     enum status status = step_decode(m, payload, err);
-    const struct node_id *expected = m->stage ? &m->plan.stages[m->stage - 1].node : &m->origin;
-    if (!status && !node_id_equal(&m->plan.stages[m->stage].node, &pipeline->self))
-        status = error_set(err, STATUS_BAD_DATA, "step for stage %u, which is another node's", m->stage);
-    else if (!status && !node_id_equal(expected, peer))
-        status =
-            error_set(err, STATUS_BAD_DATA, "step for stage %u from a node that is not before it", m->stage);
+    if (!status)
+        status = check_place(pipeline, peer, m, err);
     if (!status && !has_ended(pipeline, m->sequence))
         start_step(pipeline, m);
     mem_free(m);

@@ -30,7 +30,7 @@ static void eight_equal_nodes_get_one_each_in_order(void **state)
     (void)state;
     for (uint8_t i = 0; i < 8; i++) {
         nodes[i] = node_of((uint8_t)(10 + i), "one", GB, 16 * GB);
-        shards[i].bytes = (i == 0 || i == 7 ? 150 : 100) << 20; /* embedding and head are larger */
+        shards[i].bytes = (uint64_t)(i == 0 || i == 7 ? 150 : 100) << 20; /* embedding and head are larger */
     }
     placement_compute(out, nodes, 8, shards, 8);
     for (int i = 0; i < 8; i++)
