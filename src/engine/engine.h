@@ -54,7 +54,7 @@ struct engine_step {
     const uint32_t *tokens;
     uint32_t layer_first, layer_end; /* layer_first == 0: starts from the embedding */
     const float *hidden_in;          /* [n_tokens][n_embd]; unused when layer_first == 0 */
-    float *hidden_out;               /* [n_tokens][n_embd] after layer_end - 1; NULL when not wanted */
+    float *hidden_out; /* [n_tokens][n_embd] after layer_end - 1; NULL when not wanted; may be hidden_in */
 
     /* Only where layer_end is the model's last. */
     const struct sample_params *sample; /* NULL: do not sample. Draws for position + n_tokens - 1 */

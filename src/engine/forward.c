@@ -11,6 +11,8 @@
 #define OUTPUT_ROWS       16                  /* that go through the output matrix at once */
 #define ALONE_PRODUCTS    1000000             /* multiplications a layer that are done before a worker wakes */
 
+_Static_assert(OUTPUT_ROWS <= ROWS_MIN, "rows of the output use the buffers of the batch");
+
 struct output_row {
     uint32_t row; /* of the batch */
     struct batch_span *span;
