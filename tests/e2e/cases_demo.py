@@ -55,7 +55,10 @@ def others(box):
 
 @case("demo on a terminal: prompts, and Ctrl-C ends all of it")
 def terminal(box):
-    pid, fd = pty.fork()
+    try:
+        pid, fd = pty.fork()
+    except OSError as e:
+        raise swarm.Skip(f"no pseudo terminal to be had: {e}")
     if pid == 0:
         os.execve(BIN, ["shoal", "demo", "--nodes", "2"], demo_env(box))
     text = b""
