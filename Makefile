@@ -140,7 +140,8 @@ asan:
 tsan:
 	@$(MAKE) BUILD=$(BUILD)-tsan SANITIZE=thread unit
 
-# Fuzzing: make fuzz SECONDS=30 [ONLY=fz_gguf]. The first line of a target names the folder it links.
+# Fuzzing: make fuzz SECONDS=30 [ONLY=fz_gguf]. The first line of a target names the folder it links, and `sim`
+# after it those of the simulator's ports that have no disk.
 SECONDS ?= 30
 fuzz:
 	@$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined OPT="-O1 -g" fuzz-targets
@@ -148,10 +149,11 @@ fuzz:
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fz_*.c))
 fuzz-targets: $(FUZZERS)
 fuzz_folder = $(shell sed -n '1s/.*links: *\([a-z]*\).*/\1/p' tests/fuzz/$(1).c)
-$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $$(call libs_for,$$(call fuzz_folder,$$*))
+fuzz_fakes  = $(if $(shell sed -n '1s/.*links: *[a-z]* sim.*/yes/p' tests/fuzz/$(1).c),$(NET_FAKES))
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $$(call fuzz_fakes,$$*) $$(call libs_for,$$(call fuzz_folder,$$*))
 	@mkdir -p $(@D)
 	@echo "  FUZZ  $<"
-	@$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $< $(filter %.a,$^) $(call ext_libs_for,$(call fuzz_folder,$*))
+	@$(CC) $(CFLAGS_ALL) -Itests -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^) $(filter %.a,$^) $(call ext_libs_for,$(call fuzz_folder,$*))
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/shoal
