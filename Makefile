@@ -125,8 +125,8 @@ e2e: all
 check: all
 	@python3 scripts/check.py --build $(BUILD)
 	@python3 scripts/make_man.py --shoal $(BUILD)/shoal --check man/shoal.1
-bench: all $(BUILD)/bench/kernels
-	@SHOAL_BIN=$(abspath $(BUILD))/shoal bench/run.sh $(BUILD)/bench/kernels
+bench: all $(BUILD)/bench/kernels $(BUILD)/bench/link_hop
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal bench/run.sh $(BUILD)/bench/kernels $(BUILD)/bench/link_hop $(MODEL)
 $(BUILD)/bench/%: bench/%.c $(call libs_for,engine)
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
