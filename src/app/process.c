@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -108,6 +109,17 @@ static void on_failed(void *ctx, const struct link_attempt *attempt)
 
 /* --- ports ----------------------------------------------------------------------------------------------- */
 
+/* Where the kernel told only that somebody has the port, the run folder may know who. */
+static enum status name_holder(struct error *err, enum status status, uint16_t port)
+{
+    struct run_entry holder;
+    if (status != STATUS_BUSY || !strstr(err->text, "another process") || !run_folder_holder(&holder, port))
+        return status;
+    return error_set(err, status,
+                     "port %u is in use by process %d, the %s that you run; stop it or choose another port",
+                     port, holder.pid, holder.role);
+}
+
 static enum status make_links(struct process *p, struct error *err)
 {
     static const struct links_events events = {
@@ -127,7 +139,7 @@ static enum status make_links(struct process *p, struct error *err)
     /* The DHT has the same port over UDP; the agent opens it later and could only fail. */
     if (!status && !port_is_free(config.listen_ip, links_port(p->links), true))
         status = port_in_use(err, "the DHT", config.listen_ip, links_port(p->links), true);
-    return status;
+    return status ? name_holder(err, status, port) : STATUS_OK;
 }
 
 static enum status make_compute(struct process *p, struct error *err)
@@ -315,8 +327,10 @@ static enum status make_api(struct process *p, struct error *err)
         return status;
     struct api_config config = {.listen = listen, .has_v1 = p->role == ROLE_SERVE, .token = p->run_entry.token};
     status = api_new(&p->api, p->loop, p->node, &config, err);
+    const char *colon = strrchr(listen, ':');
     if (status)
-        return status;
+        return name_holder(err, status, colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0);
+    p->run_entry.port = links_port(p->links);
     snprintf(p->run_entry.url, sizeof p->run_entry.url, "http://%s", api_address(p->api));
     node_set_api(p->node, p->run_entry.url);
     return run_folder_publish(&p->run_entry, err);

@@ -51,6 +51,7 @@ static enum status write_entry(const char *path, const struct run_entry *entry, 
     jv_set_int(json, "pid", entry->pid);
     jv_set_text(json, "url", entry->url);
     jv_set_text(json, "token", entry->token);
+    jv_set_int(json, "port", entry->port);
     char *text = jv_print(json, JV_INDENTED), *part = mem_format("%s.part", path);
     enum status status = STATUS_OK;
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -124,7 +125,9 @@ static bool read_entry(struct run_entry *out, const char *path)
     bool ok = pid > 0 && pid < INT32_MAX && copy_text(out->url, sizeof out->url, json, "url") &&
               copy_text(out->token, sizeof out->token, json, "token") &&
               copy_text(out->role, sizeof out->role, json, "role");
+    int64_t port = jv_get_int(json, "port", 0);
     out->pid = (int)pid;
+    out->port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
     jv_free(json);
     return ok;
 }
@@ -134,31 +137,52 @@ static int rank(const struct run_entry *entry)
     return strcmp(entry->role, "serve") == 0 ? 0 : strcmp(entry->role, "node") == 0 ? 1 : 2;
 }
 
+/* Calls fn for the entries of live processes until it returns false; removes those of others. */
+static void each_entry(const char *folder, bool (*fn)(void *arg, const struct run_entry *entry), void *arg)
+{
+    DIR *dir = opendir(folder);
+    bool goes_on = true;
+    for (struct dirent *row; dir && goes_on && (row = readdir(dir));) {
+        struct run_entry entry;
+        size_t n = strlen(row->d_name);
+        if (n < 6 || strcmp(row->d_name + n - 5, ".json") != 0)
+            continue;
+        char *path = mem_format("%s/%s", folder, row->d_name);
+        if (!read_entry(&entry, path) || (kill(entry.pid, 0) != 0 && errno == ESRCH))
+            unlink(path);
+        else
+            goes_on = fn(arg, &entry);
+        mem_free(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+struct search {
+    struct run_entry *out;
+    uint16_t port;
+    bool found;
+};
+
+static bool take_better(void *arg, const struct run_entry *entry)
+{
+    struct search *search = arg;
+    int difference = search->found ? rank(entry) - rank(search->out) : -1;
+    if (difference < 0 || (difference == 0 && entry->pid < search->out->pid))
+        *search->out = *entry;
+    search->found = true;
+    return true;
+}
+
 enum status run_folder_find(struct run_entry *out, struct error *err)
 {
     char *folder;
     enum status status = open_folder(&folder, err);
     if (status)
         return status;
-    bool found = false;
-    DIR *dir = opendir(folder);
-    for (struct dirent *row; dir && (row = readdir(dir));) {
-        struct run_entry entry;
-        size_t n = strlen(row->d_name);
-        if (n < 6 || strcmp(row->d_name + n - 5, ".json") != 0)
-            continue;
-        char *path = mem_format("%s/%s", folder, row->d_name);
-        if (!read_entry(&entry, path) || (kill(entry.pid, 0) != 0 && errno == ESRCH)) {
-            unlink(path);
-        } else if (!found || rank(&entry) < rank(out) || (rank(&entry) == rank(out) && entry.pid < out->pid)) {
-            *out = entry;
-            found = true;
-        }
-        mem_free(path);
-    }
-    if (dir)
-        closedir(dir);
-    if (!found)
+    struct search search = {.out = out};
+    each_entry(folder, take_better, &search);
+    if (!search.found)
         status = error_set(
             err, STATUS_NOT_FOUND,
             "no shoal process of this user runs on this machine (looked in %s); start one with `shoal node` "
@@ -166,4 +190,25 @@ enum status run_folder_find(struct run_entry *out, struct error *err)
             folder);
     mem_free(folder);
     return status;
+}
+
+static bool take_holder(void *arg, const struct run_entry *entry)
+{
+    struct search *search = arg;
+    const char *colon = strrchr(entry->url, ':');
+    search->found = entry->port == search->port || (colon && strtoul(colon + 1, NULL, 10) == search->port);
+    if (search->found)
+        *search->out = *entry;
+    return !search->found;
+}
+
+bool run_folder_holder(struct run_entry *out, uint16_t port)
+{
+    char *folder;
+    if (open_folder(&folder, NULL))
+        return false;
+    struct search search = {.out = out, .port = port};
+    each_entry(folder, take_holder, &search);
+    mem_free(folder);
+    return search.found;
 }

@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 
+#include <stdint.h>
+
 #define ACCESS_TOKEN_BYTES 65 /* 64 hex digits and a NUL */
 
 struct run_entry {
@@ -13,6 +15,7 @@ struct run_entry {
     char token[ACCESS_TOKEN_BYTES];
     char role[16]; /* "serve", "node", "entry", "seed" */
     int pid;
+    uint16_t port; /* of links and the DHT; 0: not known */
 };
 
 /* Makes the folder, draws a token into entry->token and fills in the pid. REFUSED: the folder belongs to
@@ -23,5 +26,8 @@ enum status run_folder_publish(const struct run_entry *entry, struct error *err)
 void run_folder_retract(const struct run_entry *entry);
 /* A serve first, then a node, then any other; the lowest pid of those. NOT_FOUND: none runs here. */
 enum status run_folder_find(struct run_entry *out, struct error *err);
+/* The process here whose links or API have this port. The kernel does not tell: our processes keep their
+ * secrets from others of the same user, their descriptors with them. */
+bool run_folder_holder(struct run_entry *out, uint16_t port);
 
 #endif
