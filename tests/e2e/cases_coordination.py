@@ -10,8 +10,8 @@ def no_coordinator(box):
         nodes = [s.node(f"node{i}", None, [2 * i, 2 * i + 1]) for i in range(4)]
         first = nodes[0]
         for p in nodes:
-            f = wait_for(lambda: p.run_entry() and p.finding("WAITING_FOR_LOAD_SHARD", shard=0), 10, f"{p.name} says what it waits for")
-            check_equal(f["severity"], "blocker", "severity")
+            f = wait_for(lambda: p.run_entry() and p.finding("WAITING_FOR_LOAD_SHARD", shard=0, severity="blocker"), 10,
+                         f"{p.name} says what it waits for")
             check("no coordinator" in f["cause"], f["cause"])
             check(f["action"].startswith("shoal load 0"), f["action"])
         check_equal({b["code"] for b in first.blockers()}, {"WAITING_FOR_LOAD_SHARD"}, "blockers")

@@ -1,6 +1,6 @@
 """The demo: eight processes and an answer from one command."""
 import http.client, os, pathlib, pty, re, select, signal, subprocess, time
-from swarm import BIN, DEMO_MODEL, SHARED, SLOW, Skip, base_env, case, check, check_equal, request, run_command, wait_for
+from swarm import BIN, agents, DEMO_MODEL, SHARED, SLOW, Skip, base_env, case, check, check_equal, request, run_command, wait_for
 
 
 def demo_env(box):
@@ -116,11 +116,13 @@ def killed(box):
                 if "READY" in line or "started" in line and signo == signal.SIGTERM:
                     break
             check(processes_of(box.dir / "demo"), "no processes were found")
+            ours = {agent for agent, parent in agents().items() if parent in processes_of(box.dir / "demo")}
         finally:
             demo.send_signal(signo)
             demo.wait()
             demo.stdout.close()
         wait_for(lambda: not processes_of(box.dir / "demo"), 5, f"processes end after signal {signo}")
+        wait_for(lambda: not ours & agents().keys(), 5, f"agents end after signal {signo}")
         if signo == signal.SIGTERM:
             check_equal(leftovers(box), [], "left over")
         for folder in leftovers(box):

@@ -1,6 +1,6 @@
 """Who is a member: keys, datagrams from outside, the entry."""
 import os, shutil, socket, time
-from swarm import Swarm, base_env, case, check, check_equal, run_command, wait_for
+from swarm import Swarm, agent_of, base_env, case, check, check_equal, run_command, wait_for
 
 # SECURITY D1 to D3: each of these ends a bare OpenDHT 2.4.12.
 KILLERS = [bytes.fromhex("83a16590a17401a179a165"),                                        # {"e":[],"t":1,"y":"e"}
@@ -83,19 +83,6 @@ def agent_killed(box):
         check(f["severity"] != "blocker" and serve.is_ready(), "links do not need the agent:", f)
         wait_for(lambda: agent_of(entry) and agent_of(nodes[0]), 15, "they are started again")
         s.node("late", None, []).wait_ready(20)
-
-
-def agent_of(p):
-    """The pid of the child named shoal-agent."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            fields = open(f"/proc/{pid}/stat").read()
-            name, rest = fields[fields.index("(") + 1:fields.rindex(")")], fields[fields.rindex(")") + 2:].split()
-            if name.startswith("shoal-agent") and int(rest[1]) == p.pid:
-                return int(pid)
-        except OSError:
-            continue
-    return None
 
 
 @case("A10 the entry ends: nothing is lost; a newcomer comes in by --peer, and by the entry when it is back")

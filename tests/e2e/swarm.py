@@ -142,6 +142,24 @@ class EventStream:
         self.conn.close()
 
 
+def agents():
+    """Pid of each process named shoal-agent, and its parent's."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            continue
+        name, rest = stat[stat.index("(") + 1:stat.rindex(")")], stat[stat.rindex(")") + 2:].split()
+        if name.startswith("shoal-agent") and rest[0] != "Z":
+            found[int(pid)] = int(rest[1])
+    return found
+
+
+def agent_of(p):
+    return next((agent for agent, parent in agents().items() if parent == p.pid), None)
+
+
 class Process:
     """One of ours: entry, node or serve."""
 
@@ -257,8 +275,10 @@ class Process:
 
     def kill(self):
         self.killed = True
+        agent = agent_of(self)
         self.signal(signal.SIGKILL)
         self.popen.wait()
+        wait_for(lambda: agent not in agents(), 3, f"the agent of {self.name} ends with it")
 
     def stop(self):
         """SIGTERM, and a clean end."""
@@ -335,7 +355,7 @@ class Swarm:
 
     def close(self):
         """Ends all; what went wrong with any."""
-        faults = []
+        faults, ours = [], [agent for agent, parent in agents().items() if parent in [p.pid for p in self.processes]]
         for p in self.processes:
             if p.popen.poll() is None and not p.killed:
                 with contextlib.suppress(ProcessLookupError):
@@ -347,6 +367,10 @@ class Swarm:
                 faults.append(f"{p.name} ended with {code}")
             if p.errors() and REPORT.search(p.errors()):
                 faults.append(f"{p.name}: {p.errors()[-3000:]}")
+        try:
+            wait_for(lambda: not set(ours) & agents().keys(), 3, "agents end with their processes")
+        except Failure as e:
+            faults.append(str(e))
         return faults
 
     def _add(self, name, role, args, env=None):
