@@ -257,11 +257,13 @@ static void explain_unplaced(const struct coordinator *c, uint32_t shard, struct
         }
         if (any && any_explicit)
             return; /* every node has explicit shards: the verdict says that nobody claims this one */
-        f = finding_add(
-            out, FINDING_NO_NODE_FOR_SHARD, shard, NULL,
-            "no node that may take shard %u is here: %u processes are known, none is a node without shards of "
-            "its own",
-            shard, c->n_nodes);
+        uint32_t n_alive = 0;
+        for (size_t i = 0; i < roster_count(c->roster); i++)
+            n_alive += roster_at(c->roster, i)->alive;
+        f = finding_add(out, FINDING_NO_NODE_FOR_SHARD, shard, NULL,
+                        "no node that may take shard %u is here: %u live processes are known, none is a node "
+                        "without shards of its own",
+                        shard, n_alive);
         finding_set_action(f, "shoal node");
     }
 }

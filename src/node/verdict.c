@@ -89,15 +89,22 @@ static void explain_lost(struct finding_list *out, const struct verdict_view *vi
     finding_set_action(f, "shoal node --shard-id %u", shard);
 }
 
-static void explain_unclaimed(struct finding_list *out, const struct verdict_view *view, uint32_t shard)
+/* Who claimed the shard and is gone; the last one. NULL: nobody ever did. */
+static const struct roster_entry *lost_holder(const struct roster *roster, uint32_t shard)
 {
     const struct roster_entry *lost = NULL;
-    for (size_t i = 0; i < roster_count(view->roster); i++) {
-        const struct roster_entry *entry = roster_at(view->roster, i);
+    for (size_t i = 0; i < roster_count(roster); i++) {
+        const struct roster_entry *entry = roster_at(roster, i);
         if (!entry->alive && shard_is_claimed_by(entry, shard) &&
             (!lost || entry->changed_ms > lost->changed_ms))
             lost = entry;
     }
+    return lost;
+}
+
+static void explain_unclaimed(struct finding_list *out, const struct verdict_view *view, uint32_t shard)
+{
+    const struct roster_entry *lost = lost_holder(view->roster, shard);
     const struct roster_entry *idle = first_idle_node(view->roster);
     const struct roster_entry *coordinator = roster_coordinator(view->roster);
     struct finding *f;
@@ -172,8 +179,8 @@ static void explain_shards(struct finding_list *out, const struct verdict_view *
             continue;
         uint32_t before = out->n;
         if (!shard_is_discovered(view->roster, shard)) {
-            if (!has_finding(view->placement, FINDING_NOT_ENOUGH_MEMORY, shard) &&
-                !has_finding(view->placement, FINDING_NO_NODE_FOR_SHARD, shard))
+            if (!has_finding(out, FINDING_NOT_ENOUGH_MEMORY, shard) &&
+                !has_finding(out, FINDING_NO_NODE_FOR_SHARD, shard))
                 explain_unclaimed(out, view, shard);
         } else {
             explain_claimed(out, view, shard);
@@ -233,8 +240,13 @@ static void gather(struct finding_list *out, const struct verdict_view *view)
 {
     for (uint32_t i = 0; view->local && i < view->local->n; i++)
         finding_list_append(out, &view->local->items[i]);
-    for (uint32_t i = 0; view->placement && i < view->placement->n; i++)
-        finding_list_append(out, &view->placement->items[i]);
+    for (uint32_t i = 0; view->placement && i < view->placement->n; i++) {
+        const struct finding *f = &view->placement->items[i];
+        /* That its holder was lost says more than that nobody else may take it. */
+        bool is_lost = f->code == FINDING_NO_NODE_FOR_SHARD && lost_holder(view->roster, (uint32_t)f->shard);
+        if (!is_lost)
+            finding_list_append(out, f);
+    }
     for (size_t k = 0; k < roster_count(view->roster); k++) {
         const struct roster_entry *entry = roster_at(view->roster, k);
         if (!entry->alive)
