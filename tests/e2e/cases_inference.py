@@ -1,6 +1,6 @@
 """The answer through the pipeline is the answer of one process (A12), and may be asked for by many at once (A13)."""
-import threading
-from swarm import DEMO_MODEL, SHARED, Skip, Swarm, case, check, check_equal, run_command
+import json, threading, time
+from swarm import DEMO_MODEL, EventStream, SHARED, Skip, Swarm, case, check, check_equal, run_command, wait_for
 
 PROMPTS = ["Once upon a time", "The king said to his people,", "In the year 1851 a ship"]
 GREEDY = {"temperature": 0}
@@ -115,3 +115,31 @@ def concurrent(box):
         for t in threads:
             t.join()
         check_equal(found, alone, "answers")
+
+
+@case("A13 a replica dies in mid-answer: the answer goes on, the same; the last one dies and comes back: the same", 90)
+def replica(box):
+    with Swarm(box) as s:
+        s.entry()
+        nodes = [s.node(name, list(range(8)), range(8)) for name in ("left", "right")]
+        serve = s.serve()
+        serve.wait_ready(20)
+        how = {"prompt": PROMPTS[0], "max_tokens": 200, **SEEDED}
+        whole = serve.complete(**how)["choices"][0]["text"]
+        for comes_back in (False, True):
+            serve.wait_ready(5)
+            stream = EventStream(serve.url + "/v1/completions", "POST", {**how, "stream": True}, timeout=40)
+            text, events = "", iter(stream)
+            while len(text) < 60:
+                text += json.loads(next(events)[1])["choices"][0]["text"]
+            busy = next(p for p in nodes if p.popen.poll() is None and p.id == serve.status()["plan"][0]["node"])
+            busy.kill()
+            if comes_back:
+                f = wait_for(lambda: serve.finding("SHARD_NOT_DISCOVERED", shard=0), 3, "the loss is told")
+                check("lost" in f["cause"], f["cause"])
+                time.sleep(2)
+                check_equal({b["code"] for b in serve.blockers()}, {"SHARD_NOT_DISCOVERED"}, "blockers a while later")
+                busy.start()
+            rest = [json.loads(d) for _, d in events if d != "[DONE]"]
+            check("error" not in rest[-1], rest[-1])
+            check_equal(text + "".join(d["choices"][0]["text"] for d in rest), whole, "the answer that went on")
