@@ -107,43 +107,43 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
 
 /* --- the types ------------------------------------------------------------------------------------------ */
 
-#define INT8_TYPE(name, type)                                                                                  \
+/* name, id */
+#define INT8_TYPES(DO)                                                                                         \
+    DO(q8_0, Q8_0)                                                                                             \
+    DO(q4_0, Q4_0)                                                                                             \
+    DO(q4_k, Q4_K)                                                                                             \
+    DO(q6_k, Q6_K)
+
+#define INT8_TYPE(name, id)                                                                                    \
     static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \
     {                                                                                                          \
-        return n_rows * row_bytes(type, n_cols);                                                               \
+        return n_rows * row_bytes(TENSOR_TYPE_##id, n_cols);                                                   \
     }                                                                                                          \
     static void pack_##name(void *packed, uint32_t n_rows, uint32_t n_cols, uint32_t row_first, uint32_t n,    \
                             const void *rows)                                                                  \
     {                                                                                                          \
-        uint64_t stride = row_bytes(type, n_cols);                                                             \
+        uint64_t stride = row_bytes(TENSOR_TYPE_##id, n_cols);                                                 \
         (void)n_rows;                                                                                          \
         memcpy((uint8_t *)packed + row_first * stride, rows, n * stride);                                      \
     }                                                                                                          \
     static void row_##name(float *out, const void *packed, uint32_t n_rows, uint32_t n_cols, uint32_t row)     \
     {                                                                                                          \
         (void)n_rows;                                                                                          \
-        row_of_blocks(out, (const uint8_t *)packed + row * row_bytes(type, n_cols), n_cols, block32_##name);   \
+        row_of_blocks(out, (const uint8_t *)packed + row * row_bytes(TENSOR_TYPE_##id, n_cols), n_cols,        \
+                      block32_##name);                                                                         \
     }                                                                                                          \
     static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \
     {                                                                                                          \
-        matmul_blocks(m, type, block32_##name, row_first, row_end);                                            \
+        matmul_blocks(m, TENSOR_TYPE_##id, block32_##name, row_first, row_end);                                \
     }
 
-INT8_TYPE(q8_0, TENSOR_TYPE_Q8_0)
-INT8_TYPE(q4_0, TENSOR_TYPE_Q4_0)
-INT8_TYPE(q4_k, TENSOR_TYPE_Q4_K)
-INT8_TYPE(q6_k, TENSOR_TYPE_Q6_K)
+INT8_TYPES(INT8_TYPE)
 
-#define INT8_SLOT(name)                                                                                        \
-    (struct type_kernels)                                                                                      \
-    {                                                                                                          \
-        &activation_int8, 1, packed_bytes_##name, pack_##name, row_##name, matmul_##name                       \
-    }
+#define INT8_SLOT(name, id)                                                                                    \
+    k->types[TENSOR_TYPE_##id] = (struct type_kernels){&activation_int8, 1,          packed_bytes_##name,      \
+                                                       pack_##name,      row_##name, matmul_##name};
 
 void kernels_init_ref_int8(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q8_0] = INT8_SLOT(q8_0);
-    k->types[TENSOR_TYPE_Q4_0] = INT8_SLOT(q4_0);
-    k->types[TENSOR_TYPE_Q4_K] = INT8_SLOT(q4_k);
-    k->types[TENSOR_TYPE_Q6_K] = INT8_SLOT(q6_k);
+    INT8_TYPES(INT8_SLOT)
 }

@@ -6,23 +6,21 @@
 static void set_activations(struct kernels *k, const struct activation_kernels *f32,
                             const struct activation_kernels *int8)
 {
-    static const enum tensor_type float_types[] = {TENSOR_TYPE_F32, TENSOR_TYPE_F16, TENSOR_TYPE_BF16};
-    static const enum tensor_type int8_types[] = {TENSOR_TYPE_Q8_0, TENSOR_TYPE_Q4_0, TENSOR_TYPE_Q4_K,
-                                                  TENSOR_TYPE_Q6_K};
-
-    for (size_t i = 0; i < sizeof float_types / sizeof *float_types; i++)
-        k->types[float_types[i]].activation = f32;
-    for (size_t i = 0; i < sizeof int8_types / sizeof *int8_types; i++)
-        k->types[int8_types[i]].activation = int8;
+    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
+        const struct tensor_type_info *info = tensor_type_info(type);
+        if (info && info->can_compute)
+            k->types[type].activation = info->block_elements > 1 ? int8 : f32;
+    }
 }
+
+#define INIT_PANELS(name) kernels_init_##name##_panels(k);
+#define INIT_AVX2(name)   kernels_init_##name##_avx2(k);
+#define INIT_AVX512(name) kernels_init_##name##_avx512(k);
 
 static void init_panels(struct kernels *k)
 {
     kernels_init_float_panels(k);
-    kernels_init_q8_0_panels(k);
-    kernels_init_q4_0_panels(k);
-    kernels_init_q4_k_panels(k);
-    kernels_init_q6_k_panels(k);
+    X86_INT8_TYPES(INIT_PANELS)
 }
 
 void kernels_init_avx2(struct kernels *k)
@@ -30,10 +28,7 @@ void kernels_init_avx2(struct kernels *k)
     init_panels(k);
     set_activations(k, &activation_f32_avx2, &activation_int8_avx2);
     kernels_init_float_avx2(k);
-    kernels_init_q8_0_avx2(k);
-    kernels_init_q4_0_avx2(k);
-    kernels_init_q4_k_avx2(k);
-    kernels_init_q6_k_avx2(k);
+    X86_INT8_TYPES(INIT_AVX2)
     kernels_init_vector_avx2(k);
     kernels_init_attention_avx2(k);
 }
@@ -43,10 +38,7 @@ void kernels_init_avx512(struct kernels *k)
     init_panels(k);
     set_activations(k, &activation_f32_avx512, &activation_int8_avx512);
     kernels_init_float_avx512(k);
-    kernels_init_q8_0_avx512(k);
-    kernels_init_q4_0_avx512(k);
-    kernels_init_q4_k_avx512(k);
-    kernels_init_q6_k_avx512(k);
+    X86_INT8_TYPES(INIT_AVX512)
     kernels_init_vector_avx512(k);
     kernels_init_attention_avx512(k);
 }

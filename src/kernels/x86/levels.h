@@ -4,26 +4,25 @@
 
 struct kernels;
 
-/* packed_bytes, pack and row: the same for both levels. */
-void kernels_init_float_panels(struct kernels *k);
-void kernels_init_q8_0_panels(struct kernels *k);
-void kernels_init_q4_0_panels(struct kernels *k);
-void kernels_init_q4_k_panels(struct kernels *k);
-void kernels_init_q6_k_panels(struct kernels *k);
+/* The quantised types: each has pack_NAME.c, NAME_avx2.c and NAME_avx512.c. */
+#define X86_INT8_TYPES(DO)                                                                                     \
+    DO(q8_0)                                                                                                   \
+    DO(q4_0)                                                                                                   \
+    DO(q4_k)                                                                                                   \
+    DO(q6_k)
 
+/* packed_bytes, pack and row, the same for both levels; matmul of each. */
+#define X86_INT8_INITS(name)                                                                                   \
+    void kernels_init_##name##_panels(struct kernels *k);                                                      \
+    void kernels_init_##name##_avx2(struct kernels *k);                                                        \
+    void kernels_init_##name##_avx512(struct kernels *k);
+X86_INT8_TYPES(X86_INT8_INITS)
+
+void kernels_init_float_panels(struct kernels *k);
 void kernels_init_float_avx2(struct kernels *k);
-void kernels_init_q8_0_avx2(struct kernels *k);
-void kernels_init_q4_0_avx2(struct kernels *k);
-void kernels_init_q4_k_avx2(struct kernels *k);
-void kernels_init_q6_k_avx2(struct kernels *k);
 void kernels_init_vector_avx2(struct kernels *k);
 void kernels_init_attention_avx2(struct kernels *k);
-
 void kernels_init_float_avx512(struct kernels *k);
-void kernels_init_q8_0_avx512(struct kernels *k);
-void kernels_init_q4_0_avx512(struct kernels *k);
-void kernels_init_q4_k_avx512(struct kernels *k);
-void kernels_init_q6_k_avx512(struct kernels *k);
 void kernels_init_vector_avx512(struct kernels *k);
 void kernels_init_attention_avx512(struct kernels *k);
 

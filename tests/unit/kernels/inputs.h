@@ -122,12 +122,30 @@ static inline uint16_t inputs_f16(struct rng *rng, enum fill fill)
     }
 }
 
-/* Where a type has f16 scales in a block. */
-static inline int inputs_scales(enum tensor_type type, size_t offsets[2])
+/* The types that can be computed, and where the f16 scales of a block are. */
+static const struct inputs_type {
+    enum tensor_type type;
+    int n_scales;
+    size_t scales_at[2];
+} inputs_types[] = {
+    /* clang-format off */
+    {TENSOR_TYPE_F32, 0, {0}},
+    {TENSOR_TYPE_F16, 0, {0}},
+    {TENSOR_TYPE_BF16, 0, {0}},
+    {TENSOR_TYPE_Q8_0, 1, {0}},
+    {TENSOR_TYPE_Q4_0, 1, {0}},
+    {TENSOR_TYPE_Q4_K, 2, {0, 2}},
+    {TENSOR_TYPE_Q6_K, 1, {208}},
+    /* clang-format on */
+};
+#define INPUTS_N_TYPES (sizeof inputs_types / sizeof *inputs_types)
+
+static inline const struct inputs_type *inputs_type_of(enum tensor_type type)
 {
-    offsets[0] = type == TENSOR_TYPE_Q6_K ? 208 : 0;
-    offsets[1] = 2;
-    return type == TENSOR_TYPE_Q4_K ? 2 : 1;
+    size_t i = 0;
+    while (inputs_types[i].type != type)
+        i++;
+    return &inputs_types[i];
 }
 
 /* Rows as a file has them. */
@@ -135,7 +153,8 @@ static inline void inputs_rows(uint8_t *rows, enum tensor_type type, size_t n_el
                                struct rng *rng)
 {
     const struct tensor_type_info *info = tensor_type_info(type);
-    size_t n_blocks = n_elements / info->block_elements, offsets[2];
+    const struct inputs_type *scales = inputs_type_of(type);
+    size_t n_blocks = n_elements / info->block_elements;
 
     for (size_t b = 0; b < n_blocks; b++) {
         uint8_t *block = rows + b * info->block_bytes;
@@ -155,9 +174,9 @@ static inline void inputs_rows(uint8_t *rows, enum tensor_type type, size_t n_el
             block[i] = (uint8_t)(fill == FILL_LARGEST       ? 0xFFU * rng_below(rng, 2) ^ rng_below(rng, 2) << 7
                                  : fill == FILL_ALTERNATING ? (i % 2 ? 0x80U : 0x7FU)
                                                             : rng_u64(rng));
-        for (int s = inputs_scales(type, offsets); s-- > 0;) {
+        for (int s = 0; s < scales->n_scales; s++) {
             uint16_t scale = inputs_f16(rng, fill);
-            memcpy(block + offsets[s], &scale, 2);
+            memcpy(block + scales->scales_at[s], &scale, 2);
         }
     }
 }
@@ -167,10 +186,5 @@ static inline bool inputs_same(float a, float b)
 {
     return f32_bits(a) == f32_bits(b) || (a != a && b != b);
 }
-
-static const enum tensor_type inputs_types[] = {TENSOR_TYPE_F32,  TENSOR_TYPE_F16,  TENSOR_TYPE_BF16,
-                                                TENSOR_TYPE_Q8_0, TENSOR_TYPE_Q4_0, TENSOR_TYPE_Q4_K,
-                                                TENSOR_TYPE_Q6_K};
-#define INPUTS_N_TYPES (sizeof inputs_types / sizeof *inputs_types)
 
 #endif

@@ -160,46 +160,9 @@ static void check_type(enum tensor_type type)
         }
 }
 
-static void test_matmul_f32(void **state)
+static void test_matmul(void **state)
 {
-    (void)state;
-    check_type(TENSOR_TYPE_F32);
-}
-
-static void test_matmul_f16(void **state)
-{
-    (void)state;
-    check_type(TENSOR_TYPE_F16);
-}
-
-static void test_matmul_bf16(void **state)
-{
-    (void)state;
-    check_type(TENSOR_TYPE_BF16);
-}
-
-static void test_matmul_q8_0(void **state)
-{
-    (void)state;
-    check_type(TENSOR_TYPE_Q8_0);
-}
-
-static void test_matmul_q4_0(void **state)
-{
-    (void)state;
-    check_type(TENSOR_TYPE_Q4_0);
-}
-
-static void test_matmul_q4_k(void **state)
-{
-    (void)state;
-    check_type(TENSOR_TYPE_Q4_K);
-}
-
-static void test_matmul_q6_k(void **state)
-{
-    (void)state;
-    check_type(TENSOR_TYPE_Q6_K);
+    check_type(*(const enum tensor_type *)*state);
 }
 
 static void test_every_computable_type_is_tested_and_filled(void **state)
@@ -211,7 +174,7 @@ static void test_every_computable_type_is_tested_and_filled(void **state)
         const struct tensor_type_info *info = tensor_type_info(type);
         bool listed = false;
         for (size_t i = 0; i < INPUTS_N_TYPES; i++)
-            listed |= inputs_types[i] == type;
+            listed |= inputs_types[i].type == type;
         assert_int_equal(listed, info && info->can_compute);
         for (uint32_t l = 0; l < n_levels && listed; l++) {
             const struct type_kernels *t = &levels[l]->types[type];
@@ -242,7 +205,7 @@ static void test_not_finite(void **state)
 {
     (void)state;
     for (size_t i = 0; i < INPUTS_N_TYPES; i++) {
-        enum tensor_type type = inputs_types[i];
+        enum tensor_type type = inputs_types[i].type;
         uint32_t n_cols = tensor_type_info(type)->block_elements == 1 ? 40 : 256, n_rows = 20;
         uint64_t row_bytes = 0;
         float x[5 * 256];
@@ -302,15 +265,19 @@ static void test_select(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul_f32),  cmocka_unit_test(test_matmul_f16),
-        cmocka_unit_test(test_matmul_bf16), cmocka_unit_test(test_matmul_q8_0),
-        cmocka_unit_test(test_matmul_q4_0), cmocka_unit_test(test_matmul_q4_k),
-        cmocka_unit_test(test_matmul_q6_k), cmocka_unit_test(test_every_computable_type_is_tested_and_filled),
-        cmocka_unit_test(test_large),       cmocka_unit_test(test_not_finite),
+    struct CMUnitTest tests[INPUTS_N_TYPES + 4] = {
+        cmocka_unit_test(test_every_computable_type_is_tested_and_filled),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_select),
     };
+    enum tensor_type types[INPUTS_N_TYPES];
 
+    for (size_t i = 0; i < INPUTS_N_TYPES; i++) {
+        types[i] = inputs_types[i].type;
+        tests[4 + i] =
+            (struct CMUnitTest){tensor_type_info(types[i])->name, test_matmul, NULL, NULL, &types[i]};
+    }
     kernels_thread_start();
     rng = inputs_rng();
     n_levels = kernels_levels(levels);

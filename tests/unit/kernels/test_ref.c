@@ -94,13 +94,21 @@ static void values_q6_k(double *y, const uint8_t *x)
         }
 }
 
+/* largest: of a type with minima, what the first f16 of a block is multiplied with at most. */
 static const struct {
     enum tensor_type type;
     void (*values)(double *y, const uint8_t *x);
+    double largest;
 } formats[] = {
-    {TENSOR_TYPE_F32, values_f32},   {TENSOR_TYPE_F16, values_f16},   {TENSOR_TYPE_BF16, values_bf16},
-    {TENSOR_TYPE_Q8_0, values_q8_0}, {TENSOR_TYPE_Q4_0, values_q4_0}, {TENSOR_TYPE_Q4_K, values_q4_k},
-    {TENSOR_TYPE_Q6_K, values_q6_k},
+    /* clang-format off */
+    {TENSOR_TYPE_F32, values_f32, 0},
+    {TENSOR_TYPE_F16, values_f16, 0},
+    {TENSOR_TYPE_BF16, values_bf16, 0},
+    {TENSOR_TYPE_Q8_0, values_q8_0, 0},
+    {TENSOR_TYPE_Q4_0, values_q4_0, 0},
+    {TENSOR_TYPE_Q4_K, values_q4_k, 63 * 15},
+    {TENSOR_TYPE_Q6_K, values_q6_k, 0},
+    /* clang-format on */
 };
 #define N_FORMATS (sizeof formats / sizeof *formats)
 
@@ -163,6 +171,18 @@ static double block_largest(const float *x, int k)
     return largest;
 }
 
+/* How large the sum without minima may become. */
+static double sum_apart(size_t f, const uint8_t *row)
+{
+    const struct tensor_type_info *info = tensor_type_info(formats[f].type);
+    size_t scale_at = inputs_type_of(formats[f].type)->scales_at[0];
+    double size = 0;
+
+    for (uint32_t b = 0; b < N_COLS / info->block_elements; b++)
+        size += fabs(half(row + (size_t)b * info->block_bytes + scale_at)) * info->block_elements;
+    return size * formats[f].largest * 127;
+}
+
 /* Against the product with unrounded activations: each may be off by half a step of its block. With `exact` the
  * activations are whole numbers and 127 is in each block, so that rounding them changes nothing. */
 static void check_products(size_t f, const uint8_t *rows, uint64_t row_bytes, const float *x, bool exact)
@@ -182,8 +202,8 @@ static void check_products(size_t f, const uint8_t *rows, uint64_t row_bytes, co
                 size += fabs(w[k] * xk);
                 slack += fabs(w[k]) * block_largest(x + (size_t)t * N_COLS, k) / 127 * 0.5001;
             }
-            if (formats[f].type == TENSOR_TYPE_Q4_K) /* values and minima are summed apart: they may cancel */
-                size += fabs(half(rows + r * row_bytes)) * 63 * 15 * 127 * N_COLS;
+            if (formats[f].largest > 0) /* values and minima are summed apart: they may cancel */
+                size += sum_apart(f, rows + r * row_bytes);
             double tolerance = size * 1e-5 + (quantised && !exact ? slack : 0);
             if (!(fabs((double)out[t * N_ROWS + (int)r] - want) <= tolerance))
                 fail_msg("%s: row %u token %d is %g, want %g within %g",
