@@ -150,7 +150,7 @@ static enum status send_chunk(struct generation *g, struct error *err)
     if (is_last)
         copy_sampling(&step.sampling, g);
     memcpy(step.tokens, g->tokens + g->n_sent, n * sizeof *g->tokens);
-    step.n_embd = step.n_states = step.n_hops = 0;
+    step.n_embd = step.n_states = step.n_testimonies = step.n_hops = 0;
     step.hidden = (struct bytes){0};
     enum status status = pipeline_send(g->frontdoor->pipeline, &step, err);
     if (!status)

@@ -4,8 +4,11 @@
  * asked.
  *
  * Steps are run by the compute port, in batches that the engine forms. Hidden states are checked on receipt
- * (finite, right size). An older turn of a sequence is dropped. Bounded: PIPELINE_STEPS_MAX steps at a time,
- * then the peer is told NO_SLOT. Owner: the node. Thread: loop. */
+ * (finite, right size). An older turn of a sequence is dropped. A sequence is its origin's: steps in it that
+ * name another origin, tokens from a node that does not end its plan and failures of a stage that is not the
+ * sender's are refused. Of a probe each node signs the states that it computed (node/probe.h), with `pair`, in
+ * `epoch`. Bounded: PIPELINE_STEPS_MAX steps at a time, then the peer is told NO_SLOT. Owner: the node. Thread:
+ * loop. */
 #ifndef NODE_PIPELINE_H
 #define NODE_PIPELINE_H
 
@@ -20,7 +23,7 @@
 struct pipeline;
 
 struct pipeline *pipeline_new(const struct clock *clock, const struct links *links, struct compute *compute,
-                              const struct node_id *self);
+                              const struct key_pair *pair, uint64_t epoch);
 void pipeline_free(struct pipeline *pipeline);
 /* n_embd, layers per shard (for probe states), fingerprint. NULL: none, every step is refused. */
 void pipeline_set_manifest(struct pipeline *pipeline, const struct manifest *manifest);

@@ -58,55 +58,9 @@ struct node_id readiness_prober(const struct readiness *readiness)
     return nobody;
 }
 
-static struct jv *result_to_json(const struct probe_result *result)
-{
-    struct jv *json = jv_object_new(), *epochs = jv_array_new();
-    char hash[24];
-    snprintf(hash, sizeof hash, "%016" PRIx64, result->plan_hash);
-    jv_set_bool(json, "right", result->right);
-    jv_set(json, "plan", plan_to_json(&result->plan));
-    jv_set_text(json, "plan_hash", hash);
-    jv_set_int(json, "number", (int64_t)result->number);
-    for (uint32_t i = 0; i < result->plan.n_stages; i++)
-        jv_append(epochs, jv_int_new((int64_t)result->epochs[i]));
-    jv_set(json, "epochs", epochs);
-    jv_set_hex(json, "prober", result->prober.bytes, NODE_ID_BYTES);
-    jv_set_int(json, "wrong_stage", result->wrong_stage);
-    jv_set_bool(json, "timed_out", result->timed_out);
-    jv_set_text(json, "text", result->text);
-    jv_set_int(json, "took_us", (int64_t)result->took_us);
-    return json;
-}
-
-static enum status result_from_json(struct probe_result *out, const struct jv *json,
-                                    const struct sha256 *fingerprint, struct error *err)
-{
-    struct probe_result result = {0};
-    enum status status = plan_from_json(&result.plan, jv_get(json, "plan"), err);
-    if (status)
-        return status;
-    const struct jv *epochs = jv_get(json, "epochs");
-    int64_t wrong_stage = jv_get_int(json, "wrong_stage", -1);
-    if (jv_count(epochs) != result.plan.n_stages || wrong_stage < -1 ||
-        wrong_stage >= (int64_t)result.plan.n_stages ||
-        !jv_get_hex(json, "prober", result.prober.bytes, NODE_ID_BYTES))
-        return error_set(err, STATUS_BAD_DATA, "probe result: bad epochs, stage or prober");
-    for (uint32_t i = 0; i < result.plan.n_stages; i++)
-        result.epochs[i] = (uint64_t)jv_int(jv_at(epochs, i), 0);
-    result.right = jv_get_bool(json, "right", false);
-    result.number = (uint64_t)jv_get_int(json, "number", 0);
-    result.wrong_stage = (int32_t)wrong_stage;
-    result.timed_out = jv_get_bool(json, "timed_out", false);
-    result.took_us = (uint64_t)jv_get_int(json, "took_us", 0);
-    result.plan_hash = plan_hash(&result.plan, fingerprint);
-    snprintf(result.text, sizeof result.text, "%s", jv_get_text(json, "text", ""));
-    *out = result;
-    return STATUS_OK;
-}
-
 static void send_result(struct readiness *readiness, const struct node_id *only)
 {
-    struct jv *json = result_to_json(&readiness->last);
+    struct jv *json = probe_to_json(&readiness->last);
     char *text = jv_print(json, JV_COMPACT);
     jv_free(json);
     for (size_t i = 0; i < roster_count(readiness->roster); i++) {
@@ -126,72 +80,52 @@ static void note_change(struct readiness *readiness)
 /* --- our own probe ------------------------------------------------------------------------------------------
  */
 
-static void end_probe(struct readiness *readiness, bool right, int32_t wrong_stage, const char *text)
+/* The trial has come back, or `text` says why not. */
+static void end_probe(struct readiness *readiness, int32_t stop_stage, const char *text)
 {
     struct probe_result *result = &readiness->trial;
     pipeline_close(readiness->pipeline, readiness->sequence, &result->plan);
     readiness->running = false;
-    result->right = right;
-    result->wrong_stage = wrong_stage;
+    result->stop_stage = stop_stage;
+    snprintf(result->text, sizeof result->text, "%s", text);
+    probe_judge(result, readiness->manifest);
     result->took_us = clock_us(readiness->clock) - readiness->began_us;
     result->came_ms = clock_ms(readiness->clock);
     result->number = ++readiness->number;
-    snprintf(result->text, sizeof result->text, "%s", text);
     readiness->last = *result;
     readiness->has_last = true;
-    readiness->retry_ms = result->came_ms + (right ? PROBE_REPEAT_MS : PROBE_RETRY_MS);
-    clock_timer_set(readiness->clock, readiness->timer, right ? PROBE_REPEAT_MS : PROBE_RETRY_MS);
+    uint64_t wait_ms = result->right ? PROBE_REPEAT_MS : PROBE_RETRY_MS;
+    readiness->retry_ms = result->came_ms + wait_ms;
+    clock_timer_set(readiness->clock, readiness->timer, wait_ms);
     send_result(readiness, NULL);
     note_change(readiness);
-}
-
-static int32_t stage_of_shard(const struct plan *plan, const struct manifest *manifest, uint32_t shard)
-{
-    for (uint32_t i = 0; i < plan->n_stages; i++)
-        if (manifest->shards[shard].span.first_layer < plan->stages[i].layer_end)
-            return (int32_t)i;
-    return -1;
 }
 
 static void on_tokens(void *ctx, const struct tokens_message *tokens)
 {
     struct readiness *readiness = ctx;
-    const struct manifest *manifest = readiness->manifest;
-    char text[200];
-    if (!readiness->running || !manifest || tokens->plan_hash != readiness->trial.plan_hash)
+    struct probe_result *trial = &readiness->trial;
+    if (!readiness->running || !readiness->manifest || tokens->plan_hash != trial->plan_hash)
         return;
-    for (uint32_t i = 0; i < manifest->n_shards; i++) {
-        if (i < tokens->n_states && sha256_equal(&tokens->states[i], &manifest->probe_states[i]))
-            continue;
-        char expected[2 * SHA256_BYTES + 1], found[2 * SHA256_BYTES + 1] = "nothing";
-        sha256_hex(expected, &manifest->probe_states[i]);
-        if (i < tokens->n_states)
-            sha256_hex(found, &tokens->states[i]);
-        snprintf(text, sizeof text, "after shard %u the hidden states are %.12s, the manifest says %.12s", i,
-                 found, expected);
-        end_probe(readiness, false, stage_of_shard(&readiness->trial.plan, manifest, i), text);
-        return;
-    }
-    if (tokens->token != manifest->probe_next) {
-        snprintf(text, sizeof text, "the token drawn is %u, the manifest says %u", tokens->token,
-                 manifest->probe_next);
-        end_probe(readiness, false, (int32_t)readiness->trial.plan.n_stages - 1, text);
-        return;
-    }
-    end_probe(readiness, true, -1, "");
+    trial->n_states = tokens->n_states;
+    trial->n_testimonies = tokens->n_testimonies;
+    trial->token = tokens->token;
+    memcpy(trial->states, tokens->states, tokens->n_states * sizeof *tokens->states);
+    memcpy(trial->testimonies, tokens->testimonies, tokens->n_testimonies * sizeof *tokens->testimonies);
+    end_probe(readiness, -1, tokens->n_testimonies ? "" : "it came back without a signature");
 }
 
 static void on_fail(void *ctx, const struct step_fail_message *fail, const struct node_id *by)
 {
     struct readiness *readiness = ctx;
     char text[400], id[NODE_ID_SHORT_BYTES];
-    if (!readiness->running)
+    if (!readiness->running || !readiness->manifest)
         return;
     node_id_short(id, by);
     snprintf(text, sizeof text, "node %s could not run its part: %s (%s)", id, step_failure_name(fail->failure),
              fail->text);
     uint32_t n = readiness->trial.plan.n_stages;
-    end_probe(readiness, false, fail->stage < n ? (int32_t)fail->stage : -1, text);
+    end_probe(readiness, fail->stage < n ? (int32_t)fail->stage : -1, text);
 }
 
 static void start_probe(struct readiness *readiness, const struct plan *plan)
@@ -200,11 +134,13 @@ static void start_probe(struct readiness *readiness, const struct plan *plan)
     const struct manifest *manifest = readiness->manifest;
     struct error err;
     struct probe_result *trial = &readiness->trial;
-    *trial = (struct probe_result){.plan = *plan, .wrong_stage = -1, .prober = *self_id(readiness)};
+    memset(trial, 0, sizeof *trial);
+    trial->plan = *plan;
+    trial->prober = *self_id(readiness);
     trial->plan_hash = plan_hash(plan, &manifest->fingerprint);
     for (uint32_t i = 0; i < plan->n_stages; i++)
         trial->epochs[i] = roster_find(readiness->roster, &plan->stages[i].node)->record.epoch;
-    readiness->sequence = crypto_random_u64() | PROBE_SEQUENCE_FLAG;
+    trial->sequence = readiness->sequence = crypto_random_u64() | PROBE_SEQUENCE_FLAG;
     readiness->began_us = clock_us(readiness->clock);
     readiness->running = true;
 
@@ -221,7 +157,7 @@ static void start_probe(struct readiness *readiness, const struct plan *plan)
     pipeline_open(readiness->pipeline, readiness->sequence, &listener);
     clock_timer_set(readiness->clock, readiness->timer, PROBE_TIMEOUT_MS);
     if (pipeline_send(readiness->pipeline, &step, &err))
-        end_probe(readiness, false, 0, err.text);
+        end_probe(readiness, 0, err.text);
 }
 
 static bool same_epochs(const struct readiness *readiness, const struct probe_result *result)
@@ -259,7 +195,7 @@ static void on_timer(void *arg)
         char text[96];
         snprintf(text, sizeof text, "no answer within %.1f s", (double)PROBE_TIMEOUT_MS / 1000);
         readiness->trial.timed_out = true;
-        end_probe(readiness, false, -1, text);
+        end_probe(readiness, -1, text);
         return;
     }
     readiness_consider(readiness);
@@ -304,6 +240,11 @@ void readiness_free(struct readiness *readiness)
 
 void readiness_set_manifest(struct readiness *readiness, const struct manifest *manifest)
 {
+    if (readiness->running) { /* of the model that goes */
+        pipeline_close(readiness->pipeline, readiness->sequence, &readiness->trial.plan);
+        clock_timer_stop(readiness->clock, readiness->timer);
+        readiness->running = false;
+    }
     readiness->manifest = manifest;
     readiness->has_last = false;
     readiness_consider(readiness);
@@ -331,8 +272,8 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
     enum status status = jv_parse(&json, payload, NULL, err);
     if (status)
         return error_wrap(err, STATUS_BAD_DATA, "probe result");
-    struct probe_result result;
-    status = result_from_json(&result, json, &readiness->manifest->fingerprint, err);
+    static struct probe_result result; /* loop thread only; large */
+    status = probe_from_json(&result, json, err);
     jv_free(json);
     if (status)
         return status;
@@ -344,6 +285,7 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
     bool same_prober = readiness->has_last && node_id_equal(&readiness->last.prober, peer);
     if (same_prober && result.number == readiness->last.number)
         return STATUS_OK;
+    probe_judge(&result, readiness->manifest);
     result.came_ms = clock_ms(readiness->clock);
     readiness->last = result;
     readiness->has_last = true;
@@ -431,10 +373,10 @@ static void explain_wrong(const struct readiness *readiness, struct finding_list
     char id[NODE_ID_SHORT_BYTES] = "?";
     if (node)
         node_id_short(id, node);
-    bool is_wrong = !last->timed_out && strstr(last->text, "manifest says") != NULL;
-    struct finding *f = finding_add(
-        out, is_wrong ? FINDING_PROBE_WRONG : FINDING_PROBE_FAILED, FINDING_NO_SHARD, node,
-        is_wrong ? "node %s computes wrongly: %s" : "the probe token stopped at node %s: %s", id, last->text);
+    struct finding *f =
+        finding_add(out, last->is_wrong ? FINDING_PROBE_WRONG : FINDING_PROBE_FAILED, FINDING_NO_SHARD, node,
+                    last->is_wrong ? "node %s computes wrongly: %s" : "the probe token stopped at node %s: %s",
+                    id, last->text);
     if (f) {
         f->since_ms = last->came_ms;
         finding_set_action(f, "shoal status");

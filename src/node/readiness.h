@@ -2,14 +2,15 @@
  *
  * The prober (the commanding coordinator; without one the live node with the lowest id that holds the first
  * span) sends the manifest's probe tokens along the current plan whenever the plan changes, and again every
- * PROBE_REPEAT_MS. Each node adds the hash of its hidden states; the result, right or wrong, with the plan, its
- * hash and the nodes' epochs goes to everybody (FRAME_PROBED, JSON) at once and to a peer when its link comes
- * up. Ready on any node = the last result that came is right, its nodes are alive at those epochs and hold
- * those layers LOADED, and they are linked in order (plan_holds). */
+ * PROBE_REPEAT_MS. Each node adds the hash of its hidden states and signs it; the result with the plan, the
+ * nodes' epochs, all states and signatures goes to everybody (FRAME_PROBED, JSON) at once and to a peer when
+ * its link comes up, and everybody judges it by itself (node/probe.h): a prober's word that all is right counts
+ * for nothing. Ready on any node = the last result that came is right, its nodes are alive at those epochs and
+ * hold those layers LOADED, and they are linked in order (plan_holds). */
 #ifndef NODE_READINESS_H
 #define NODE_READINESS_H
 
-#include "node/plan.h"
+#include "node/probe.h"
 #include "wire/finding.h"
 
 #define PROBE_TIMEOUT_MS    5000
@@ -18,19 +19,6 @@
 
 struct readiness;
 struct pipeline;
-
-struct probe_result {
-    bool right;
-    struct plan plan;
-    uint64_t plan_hash, number; /* number: grows with each probe of one prober */
-    uint64_t epochs[STEP_STAGES_MAX];
-    struct node_id prober;
-    int32_t wrong_stage; /* first stage whose state differs, or where it stopped; -1 */
-    bool timed_out;
-    char text[256]; /* why it is not right */
-    uint64_t took_us;
-    uint64_t came_ms; /* our clock */
-};
 
 struct readiness_events {
     void (*changed)(void *ctx); /* a result came or went */

@@ -113,6 +113,23 @@ static uint32_t states_read(struct sha256 *states, struct reader *r)
     return r->failed ? 0 : n;
 }
 
+static void testimonies_write(struct buffer *out, const struct signature *testimonies, uint32_t n)
+{
+    buffer_u16(out, (uint16_t)n);
+    for (uint32_t i = 0; i < n; i++)
+        buffer_bytes(out, testimonies[i].bytes, SIGNATURE_BYTES);
+}
+
+static uint32_t testimonies_read(struct signature *testimonies, struct reader *r)
+{
+    uint32_t n = reader_u16(r);
+    if (n > STEP_STAGES_MAX)
+        r->failed = true;
+    for (uint32_t i = 0; i < n && !r->failed; i++)
+        reader_copy(r, testimonies[i].bytes, SIGNATURE_BYTES);
+    return r->failed ? 0 : n;
+}
+
 static void hops_write(struct buffer *out, const struct step_hop *hops, uint32_t n)
 {
     buffer_u16(out, (uint16_t)n);
@@ -151,6 +168,7 @@ void step_encode(struct buffer *out, const struct step_message *m)
     for (uint32_t i = 0; i < m->n_tokens; i++)
         buffer_u32(out, m->tokens[i]);
     states_write(out, m->states, m->n_states);
+    testimonies_write(out, m->testimonies, m->n_testimonies);
     hops_write(out, m->hops, m->n_hops);
     buffer_u32(out, m->n_embd);
     buffer_bytes(out, m->hidden.data, m->hidden.size);
@@ -181,6 +199,7 @@ enum status step_decode(struct step_message *out, struct bytes in, struct error 
     for (uint32_t i = 0; i < out->n_tokens; i++)
         out->tokens[i] = reader_u32(&r);
     out->n_states = states_read(out->states, &r);
+    out->n_testimonies = testimonies_read(out->testimonies, &r);
     out->n_hops = hops_read(out->hops, &r);
     out->n_embd = reader_u32(&r);
     if (r.failed || out->n_embd > STEP_EMBD_MAX || (out->stage == 0) != (out->n_embd == 0))
@@ -209,6 +228,7 @@ void tokens_encode(struct buffer *out, const struct tokens_message *m)
     }
     buffer_u32(out, m->n_ahead);
     states_write(out, m->states, m->n_states);
+    testimonies_write(out, m->testimonies, m->n_testimonies);
     hops_write(out, m->hops, m->n_hops);
 }
 
@@ -232,6 +252,7 @@ enum status tokens_decode(struct tokens_message *out, struct bytes in, struct er
     }
     out->n_ahead = reader_u32(&r);
     out->n_states = states_read(out->states, &r);
+    out->n_testimonies = testimonies_read(out->testimonies, &r);
     out->n_hops = hops_read(out->hops, &r);
     if (!reader_done(&r))
         return error_set(err, STATUS_BAD_DATA, "tokens: bad length %zu", in.size);

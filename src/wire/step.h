@@ -7,6 +7,7 @@
 #ifndef WIRE_STEP_H
 #define WIRE_STEP_H
 
+#include "base/crypto.h"
 #include "base/hash.h"
 #include "wire/node_id.h"
 
@@ -30,7 +31,8 @@ uint64_t plan_hash(const struct plan *plan, const struct sha256 *fingerprint);
 
 enum step_flag {
     STEP_SAMPLE = 1, /* the last node draws a token for the step's last position */
-    STEP_PROBE = 2,  /* every node adds the SHA-256 of its hidden states; run apart from serving sequences */
+    STEP_PROBE =
+        2, /* every node adds the SHA-256 of its hidden states, signed; run apart from serving sequences */
 };
 
 struct step_bias {
@@ -62,6 +64,8 @@ struct step_message {
     struct bytes hidden; /* n_tokens * n_embd f32, little-endian; a view */
     uint32_t n_states;   /* STEP_PROBE: hashes so far, one a shard passed */
     struct sha256 states[STEP_STAGES_MAX];
+    uint32_t n_testimonies; /* STEP_PROBE: signatures under them so far, one a stage passed (node/probe.h) */
+    struct signature testimonies[STEP_STAGES_MAX];
     uint32_t n_hops; /* time spent so far, one entry a stage passed */
     struct step_hop {
         uint32_t queue_us, compute_us;
@@ -84,6 +88,8 @@ struct tokens_message {
     uint32_t n_ahead;
     uint32_t n_states;
     struct sha256 states[STEP_STAGES_MAX];
+    uint32_t n_testimonies;
+    struct signature testimonies[STEP_STAGES_MAX];
     uint32_t n_hops;
     struct step_hop hops[STEP_STAGES_MAX];
 };

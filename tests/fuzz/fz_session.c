@@ -138,7 +138,7 @@ static struct session *session_new(void)
     s->roster = roster_new(&s->clock.clock, &s->links[0].links, &s->pair, 1, &events, s);
     s->commands = commands_new(&s->clock.clock, &s->links[0].links, &s->links[0].hello.id);
     commands_handle(s->commands, "A", handle, s);
-    s->pipeline = pipeline_new(&s->clock.clock, &s->links[0].links, &s->compute, &s->links[0].hello.id);
+    s->pipeline = pipeline_new(&s->clock.clock, &s->links[0].links, &s->compute, &s->pair, 1);
     pipeline_set_manifest(s->pipeline, s->manifest);
     return s;
 }

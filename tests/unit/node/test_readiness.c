@@ -72,7 +72,7 @@ static int begin(void **state)
     for (uint32_t i = 0; i < N_SHARDS; i++)
         m->probe_states[i] = sha256_of(zeros, sizeof zeros);
     w->compute = (struct compute){.ops = &ops, .self = w};
-    w->pipeline = pipeline_new(&w->rig.clock.clock, &w->rig.links[0].links, &w->compute, rig_id(&w->rig, 0));
+    w->pipeline = pipeline_new(&w->rig.clock.clock, &w->rig.links[0].links, &w->compute, &w->rig.pairs[0], 1);
     pipeline_set_manifest(w->pipeline, m);
     w->readiness =
         readiness_new(&w->rig.clock.clock, &w->rig.links[0].links, w->rig.roster, w->pipeline, &events, w);
@@ -259,27 +259,52 @@ static void three_nodes(struct world *w)
     rig_publish(&w->rig, 3);
 }
 
-static enum status tell(struct world *w, int from, int prober, bool right, int64_t epoch, int64_t wrong_stage)
+/* A result that is right in every part: each node of the plan has signed for what it ran. The test spoils it.
+ */
+static struct probe_result right_result(struct world *w, int prober, uint64_t epoch)
 {
-    struct plan plan;
-    uint32_t gap;
+    struct probe_result r = {.sequence = 77 | PROBE_SEQUENCE_FLAG, .number = ++w->n_steps, .token = TOKEN};
+    const struct manifest *m = w->rig.manifest;
+    uint32_t gap, first = 0;
+    assert_true(plan_make(&r.plan, &gap, w->rig.roster, m));
+    r.prober = *rig_id(&w->rig, prober);
+    r.stop_stage = -1;
+    r.n_states = m->n_shards;
+    r.n_testimonies = r.plan.n_stages;
+    memcpy(r.states, m->probe_states, m->n_shards * sizeof *r.states);
+    for (uint32_t i = 0; i < r.plan.n_stages; i++) {
+        uint32_t end = r.plan.stages[i].layer_end / 2; /* two layers a shard */
+        struct probe_statement s = {.plan_hash = plan_hash(&r.plan, &m->fingerprint),
+                                    .sequence = r.sequence,
+                                    .epoch = epoch,
+                                    .stage = i,
+                                    .first_state = first,
+                                    .end_state = end,
+                                    .token = i + 1 == r.plan.n_stages ? TOKEN : 0};
+        for (int k = 0; k < RIG_NODES; k++)
+            if (node_id_equal(rig_id(&w->rig, k), &r.plan.stages[i].node))
+                r.testimonies[i] = probe_sign(&w->rig.pairs[k], &s, r.states);
+        r.epochs[i] = epoch;
+        first = end;
+    }
+    return r;
+}
+
+static enum status tell_result(struct world *w, int from, const struct probe_result *result)
+{
     struct error err;
-    assert_true(plan_make(&plan, &gap, w->rig.roster, w->rig.manifest));
-    struct jv *json = jv_object_new(), *epochs = jv_array_new();
-    jv_set_bool(json, "right", right);
-    jv_set(json, "plan", plan_to_json(&plan));
-    jv_set_int(json, "number", (int64_t)++w->n_steps);
-    for (uint32_t i = 0; i < plan.n_stages; i++)
-        jv_append(epochs, jv_int_new(epoch));
-    jv_set(json, "epochs", epochs);
-    jv_set_hex(json, "prober", rig_id(&w->rig, prober)->bytes, NODE_ID_BYTES);
-    jv_set_int(json, "wrong_stage", wrong_stage);
-    jv_set_text(json, "text", right ? "" : "the manifest says otherwise");
+    struct jv *json = probe_to_json(result);
     char *text = jv_print(json, JV_COMPACT);
     enum status status = readiness_on_frame(w->readiness, rig_id(&w->rig, from), bytes_of_text(text), &err);
     mem_free(text);
     jv_free(json);
     return status;
+}
+
+static enum status tell(struct world *w, int from, int prober, uint64_t epoch)
+{
+    struct probe_result result = right_result(w, prober, epoch);
+    return tell_result(w, from, &result);
 }
 
 static void the_provers_result_counts(void **state)
@@ -292,7 +317,7 @@ static void the_provers_result_counts(void **state)
     prober = readiness_prober(w->readiness);
     assert_true(node_id_equal(&prober, rig_id(&w->rig, 3)));
     assert_int_equal(w->n_steps, 0); /* not our turn */
-    assert_int_equal(tell(w, 3, 3, true, 1, -1), STATUS_OK);
+    assert_int_equal(tell(w, 3, 3, 1), STATUS_OK);
     assert_true(readiness_is_ready(w->readiness));
     assert_int_equal(readiness_plan(w->readiness)->n_stages, 2);
     rig_down(&w->rig, 2);
@@ -315,7 +340,11 @@ static void a_wrong_result_names_the_node(void **state)
     struct world *w = *state;
     struct finding_list list = {0};
     three_nodes(w);
-    assert_int_equal(tell(w, 3, 3, false, 1, 1), STATUS_OK);
+    struct sha256 truth = w->rig.manifest->probe_states[1];
+    w->rig.manifest->probe_states[1] = rig_hash("what node 2 computes"); /* and signs */
+    struct probe_result result = right_result(w, 3, 1);
+    w->rig.manifest->probe_states[1] = truth;
+    assert_int_equal(tell_result(w, 3, &result), STATUS_OK);
     assert_false(readiness_is_ready(w->readiness));
     const struct finding *f = explain(w, &list);
     assert_int_equal(f->code, FINDING_PROBE_WRONG);
@@ -323,18 +352,75 @@ static void a_wrong_result_names_the_node(void **state)
     finding_list_free(&list);
 }
 
+/* --- a prober that lies ---------------------------------------------------------------------------------- */
+
+static void assert_not_believed(struct world *w, const struct probe_result *result)
+{
+    struct finding_list list = {0};
+    assert_int_equal(tell_result(w, 3, result), STATUS_OK);
+    assert_false(readiness_is_ready(w->readiness));
+    assert_int_equal(explain(w, &list)->code, FINDING_PROBE_FAILED); /* and nobody is called wrong */
+    finding_list_free(&list);
+}
+
+static void a_prober_cannot_say_right_for_others(void **state)
+{
+    struct world *w = *state;
+    three_nodes(w);
+    struct probe_result result = right_result(w, 3, 1);
+    result.n_states = result.n_testimonies = 0; /* nothing at all to show */
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1);
+    memset(&result.testimonies[1], 0,
+           sizeof result.testimonies[1]); /* the states are the manifest's, known to all */
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1);
+    result.testimonies[1] = result.testimonies[0]; /* another node's */
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1);
+    result.sequence++; /* of another probe */
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 9); /* of another run of those nodes, told as one of this */
+    for (uint32_t i = 0; i < result.plan.n_stages; i++)
+        result.epochs[i] = 1;
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1);
+    result.n_testimonies = 1; /* the last one lacks */
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1);
+    result.plan.stages[0].layer_end = result.plan.stages[1].layer_first = 1; /* cut within a shard */
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1); /* and all as it should be */
+    assert_int_equal(tell_result(w, 3, &result), STATUS_OK);
+    assert_true(readiness_is_ready(w->readiness));
+}
+
+static void a_prober_cannot_call_a_node_wrong(void **state)
+{
+    struct world *w = *state;
+    three_nodes(w);
+    struct probe_result result = right_result(w, 3, 1);
+    result.states[1] = rig_hash("what node 2 never computed");
+    assert_not_believed(w, &result);
+    result = right_result(w, 3, 1);
+    result.token = TOKEN + 1;
+    assert_not_believed(w, &result);
+}
+
 static void only_the_prober_may_tell(void **state)
 {
     struct world *w = *state;
     three_nodes(w);
-    assert_int_equal(tell(w, 2, 3, true, 1, -1), STATUS_REFUSED); /* in another's name */
-    assert_int_equal(tell(w, 2, 2, true, 1, -1), STATUS_OK);      /* in its own, but it is not its turn */
+    assert_int_equal(tell(w, 2, 3, 1), STATUS_REFUSED); /* in another's name */
+    assert_int_equal(tell(w, 2, 2, 1), STATUS_OK);      /* in its own, but it is not its turn */
     assert_false(readiness_is_ready(w->readiness));
-    assert_int_equal(tell(w, 3, 3, true, 9, -1), STATUS_OK); /* of other epochs */
+    assert_int_equal(tell(w, 3, 3, 9), STATUS_OK); /* of other epochs */
     assert_false(readiness_is_ready(w->readiness));
-    assert_int_equal(tell(w, 3, 3, true, 1, 2), STATUS_BAD_DATA); /* a stage that the plan has not */
+    struct probe_result result = right_result(w, 3, 1);
+    result.stop_stage = 2;
+    assert_int_equal(tell_result(w, 3, &result), STATUS_BAD_DATA); /* a stage that the plan has not */
     assert_false(readiness_is_ready(w->readiness));
-    assert_int_equal(tell(w, 3, 3, true, 1, -1), STATUS_OK);
+    assert_int_equal(tell(w, 3, 3, 1), STATUS_OK);
     assert_true(readiness_is_ready(w->readiness));
 }
 
@@ -384,6 +470,8 @@ int main(void)
         T(another_manifest_begins_anew),
         T(the_provers_result_counts),
         T(a_wrong_result_names_the_node),
+        T(a_prober_cannot_say_right_for_others),
+        T(a_prober_cannot_call_a_node_wrong),
         T(only_the_prober_may_tell),
         T(a_link_that_lacks_is_told),
         T(without_a_serve_the_lowest_holder_of_the_first_shard_probes),
