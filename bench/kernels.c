@@ -201,6 +201,19 @@ static void run_pack(void *arg)
     p->type->pack((void *)(uintptr_t)p->m.weights, p->m.n_rows, p->m.n_cols, 0, p->m.n_rows, p->rows);
 }
 
+/* The high bytes of the f16 in blocks that do not begin with the only one. */
+static const uint8_t scales_high[TENSOR_TYPE_COUNT][2] = {
+    /* clang-format off */
+    [TENSOR_TYPE_Q4_1] = {1, 3},
+    [TENSOR_TYPE_Q5_1] = {1, 3},
+    [TENSOR_TYPE_Q2_K] = {81, 83},
+    [TENSOR_TYPE_Q3_K] = {109, 109},
+    [TENSOR_TYPE_Q4_K] = {1, 3},
+    [TENSOR_TYPE_Q5_K] = {1, 3},
+    [TENSOR_TYPE_Q6_K] = {209, 209},
+    /* clang-format on */
+};
+
 /* Random bytes with every f16 that could be a scale made small. */
 static void fill_rows(uint8_t *rows, size_t bytes, enum tensor_type type)
 {
@@ -211,9 +224,8 @@ static void fill_rows(uint8_t *rows, size_t bytes, enum tensor_type type)
     }
     uint32_t block = tensor_type_info(type)->block_bytes;
     for (size_t i = 0; i + block <= bytes && block > 4; i += block) {
-        size_t at = type == TENSOR_TYPE_Q6_K ? 208 : 0, second = type == TENSOR_TYPE_Q4_K ? 3 : 1;
-        rows[i + at + 1] = 0x20;
-        rows[i + at + second] = 0x20;
+        rows[i + (scales_high[type][0] ? scales_high[type][0] : 1)] = 0x20;
+        rows[i + (scales_high[type][1] ? scales_high[type][1] : 1)] = 0x20;
     }
     for (size_t i = 0; block <= 4 && i + block <= bytes; i += block)
         rows[i + block - 1] = 0x30;

@@ -111,6 +111,9 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
 #define INT8_TYPES(DO)                                                                                         \
     DO(q8_0, Q8_0)                                                                                             \
     DO(q4_0, Q4_0)                                                                                             \
+    DO(q4_1, Q4_1)                                                                                             \
+    DO(q5_0, Q5_0)                                                                                             \
+    DO(q5_1, Q5_1)                                                                                             \
     DO(q4_k, Q4_K)                                                                                             \
     DO(q6_k, Q6_K)
 

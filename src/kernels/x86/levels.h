@@ -8,6 +8,9 @@ struct kernels;
 #define X86_INT8_TYPES(DO)                                                                                     \
     DO(q8_0)                                                                                                   \
     DO(q4_0)                                                                                                   \
+    DO(q4_1)                                                                                                   \
+    DO(q5_0)                                                                                                   \
+    DO(q5_1)                                                                                                   \
     DO(q4_k)                                                                                                   \
     DO(q6_k)
 

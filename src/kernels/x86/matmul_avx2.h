@@ -79,6 +79,56 @@ static ALWAYS_INLINE void nibble_dots(__m256i *isum, const struct extent e, cons
         isum[i] = pairs_to_32(isum[i]);
 }
 
+/* Codes of column groups j, 4 + j, j + 1 and 5 + j (j: 0 or 2): nibbles and the fifth bits behind them, 0..31.
+ */
+static ALWAYS_INLINE void five_bits(__m256i w[4], const uint8_t *codes, const uint32_t j, uint32_t half)
+{
+    const __m256i low = _mm256_set1_epi8(15), fifth = _mm256_set1_epi8(16);
+    __m256i high = load_codes(codes + PANEL_Q4_BLOCK + 32 * half);
+    __m256i bits[4] = {_mm256_slli_epi16(high, 4), high, _mm256_slli_epi16(high, 3),
+                       _mm256_srli_epi16(high, 1)};
+    if (j) {
+        bits[0] = _mm256_slli_epi16(high, 2);
+        bits[1] = _mm256_srli_epi16(high, 2);
+        bits[2] = _mm256_slli_epi16(high, 1);
+        bits[3] = _mm256_srli_epi16(high, 3);
+    }
+    UNROLL(2)
+    for (uint32_t i = 0; i < 2; i++) {
+        __m256i both = load_codes(codes + 64 * (j + i) + 32 * half);
+        w[2 * i] = _mm256_or_si256(_mm256_and_si256(both, low), _mm256_and_si256(bits[2 * i], fifth));
+        w[2 * i + 1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(both, 4), low),
+                                       _mm256_and_si256(bits[2 * i + 1], fifth));
+    }
+}
+
+/* The same of a block of five bit codes: four pairs add up to at most 4 * 2 * 31 * 127 < 2^15. */
+static ALWAYS_INLINE void five_bit_dots(__m256i *isum, const struct extent e, const uint8_t *codes,
+                                        const int32_t *q)
+{
+    UNROLL(4)
+    for (uint32_t i = 0; i < e.n * e.n_halves; i++)
+        isum[i] = _mm256_setzero_si256();
+    UNROLL(2)
+    for (uint32_t j = 0; j < 4; j += 2) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++) {
+            __m256i w[4];
+            five_bits(w, codes, j, e.half + h);
+            UNROLL(4)
+            for (uint32_t t = 0; t < e.n; t++) {
+                const int32_t *x = q + t * 8 + j;
+                __m256i *sum = &isum[t * e.n_halves + h];
+                __m256i p0 = _mm256_add_epi16(_mm256_maddubs_epi16(w[0], _mm256_set1_epi32(x[0])),
+                                              _mm256_maddubs_epi16(w[1], _mm256_set1_epi32(x[4])));
+                __m256i p1 = _mm256_add_epi16(_mm256_maddubs_epi16(w[2], _mm256_set1_epi32(x[1])),
+                                              _mm256_maddubs_epi16(w[3], _mm256_set1_epi32(x[5])));
+                *sum = _mm256_add_epi32(*sum, pairs_to_32(_mm256_add_epi16(p0, p1)));
+            }
+        }
+    }
+}
+
 /* acc = fma(isum - 2^bias * x_sum, w_scale * x_scale, acc); bias < 0: nothing is taken off. */
 static ALWAYS_INLINE void add_plain(__m256 *acc, const struct extent e, const __m256i *isum, const int bias,
                                     const __m256 *w_scale, struct x_block x)

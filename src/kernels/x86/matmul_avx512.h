@@ -42,6 +42,25 @@ static ALWAYS_INLINE void nibbles(__m512i w[8], const uint8_t *codes)
     }
 }
 
+/* Nibbles and the fifth bits behind them, 0..31. */
+static ALWAYS_INLINE void five_bits(__m512i w[8], const uint8_t *codes)
+{
+    const __m512i fifth = _mm512_set1_epi8(16);
+    __m512i high = _mm512_loadu_si512(codes + PANEL_Q4_BLOCK);
+    nibbles(w, codes);
+    const __m512i bits[8] = {_mm512_slli_epi16(high, 4),
+                             _mm512_slli_epi16(high, 3),
+                             _mm512_slli_epi16(high, 2),
+                             _mm512_slli_epi16(high, 1),
+                             high,
+                             _mm512_srli_epi16(high, 1),
+                             _mm512_srli_epi16(high, 2),
+                             _mm512_srli_epi16(high, 3)};
+    UNROLL(8)
+    for (int i = 0; i < 8; i++)
+        w[i] = _mm512_ternarylogic_epi32(w[i], bits[i], fifth, 0xF8); /* w | bits & fifth */
+}
+
 /* start + dot products of four codes at a time: bytes [0, 4 * n) of the block at w, of token t. */
 static ALWAYS_INLINE __m512i dots(__m512i start, const __m512i *w, const int32_t *q, const int n)
 {

@@ -59,6 +59,38 @@ static inline void nibbles_unpack(int8_t q[32], const uint8_t *codes, uint32_t l
     }
 }
 
+/* { f16 d; f16 m } of a block whose values are d * q + m: the minimum that panels hold is -m. */
+static inline void scale_and_min_pack(uint8_t *to, uint32_t lane, const uint8_t *from)
+{
+    uint16_t min = f16_load(from + 2) ^ 0x8000U;
+    memcpy(to + (size_t)lane * 2, from, 2);
+    memcpy(to + PANEL_SCALE_BYTES + (size_t)lane * 2, &min, 2);
+}
+
+static inline void scale_and_min_unpack(struct block32 *out, const uint8_t *from, uint32_t lane)
+{
+    out->scale = f16_to_f32(f16_load(from + (size_t)lane * 2));
+    out->has_min = true;
+    out->min = f16_to_f32(f16_load(from + PANEL_SCALE_BYTES + (size_t)lane * 2));
+}
+
+/* Bit i of `bits` is the fifth bit of column i; the panel's 64 bytes of them. */
+static inline void fifth_bits_pack(uint8_t *codes, uint32_t lane, uint32_t bits)
+{
+    uint32_t high = 0;
+    for (uint32_t i = 0; i < 8; i++) { /* four bits of a column group to four bytes */
+        uint32_t spread = (bits >> (4 * i) & 15) * 0x00204081U & 0x01010101U;
+        high |= spread << i;
+    }
+    store_u32(code_at(codes, 0, lane), high);
+}
+
+static inline void fifth_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane)
+{
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = (int8_t)(q[i] | (codes[(size_t)lane * 4 + i % 4] >> (i / 4) & 1) << 4);
+}
+
 /* The slots of a quantised type, from pack_NAME, unpack_NAME and panel_bytes_NAME. */
 #define PACK_TYPE(name, unit_elements, unit_bytes)                                                             \
     static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \

@@ -34,9 +34,11 @@ static inline size_t pair_bytes(size_t n_units, size_t unit_bytes)
     return n_units * unit_bytes + (n_units + 1) / 2 * 64;
 }
 
-/* Q8_0: units of 512 bytes of code + 128. Q4_0: of 256 bytes of nibbles. */
+/* Q8_0: units of 512 bytes of code + 128. Q4_0: of 256 bytes of nibbles. Q5_0: of nibbles and 64 bytes of fifth
+ * bits: bit i is of column group i, groups of high nibbles after those of low ones. */
 #define PANEL_Q8_BLOCK 512
 #define PANEL_Q4_BLOCK 256
+#define PANEL_Q5_BLOCK (PANEL_Q4_BLOCK + 64)
 static inline size_t panel_bytes_q8_0(uint32_t n_cols)
 {
     return pair_bytes(n_cols / 32, PANEL_Q8_BLOCK);
@@ -44,6 +46,21 @@ static inline size_t panel_bytes_q8_0(uint32_t n_cols)
 static inline size_t panel_bytes_q4_0(uint32_t n_cols)
 {
     return pair_bytes(n_cols / 32, PANEL_Q4_BLOCK);
+}
+static inline size_t panel_bytes_q5_0(uint32_t n_cols)
+{
+    return pair_bytes(n_cols / 32, PANEL_Q5_BLOCK);
+}
+
+/* Q4_1, Q5_1, for each 32 columns: sixteen f16 d, sixteen f16 minima (-m), the codes. */
+#define PANEL_MIN_CODES 64
+static inline size_t panel_bytes_q4_1(uint32_t n_cols)
+{
+    return (size_t)(n_cols / 32) * (PANEL_MIN_CODES + PANEL_Q4_BLOCK);
+}
+static inline size_t panel_bytes_q5_1(uint32_t n_cols)
+{
+    return (size_t)(n_cols / 32) * (PANEL_MIN_CODES + PANEL_Q5_BLOCK);
 }
 
 /* Q4_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, the twelve bytes of packed scales (byte i of all

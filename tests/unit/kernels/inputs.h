@@ -134,6 +134,9 @@ static const struct inputs_type {
     {TENSOR_TYPE_BF16, 0, {0}},
     {TENSOR_TYPE_Q8_0, 1, {0}},
     {TENSOR_TYPE_Q4_0, 1, {0}},
+    {TENSOR_TYPE_Q4_1, 2, {0, 2}},
+    {TENSOR_TYPE_Q5_0, 1, {0}},
+    {TENSOR_TYPE_Q5_1, 2, {0, 2}},
     {TENSOR_TYPE_Q4_K, 2, {0, 2}},
     {TENSOR_TYPE_Q6_K, 1, {208}},
     /* clang-format on */

@@ -57,6 +57,37 @@ static void values_q4_0(double *y, const uint8_t *x)
     }
 }
 
+static void values_q4_1(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 16; j++) {
+        y[j] = half(x) * (x[4 + j] & 0x0F) + half(x + 2);
+        y[j + 16] = half(x) * (x[4 + j] >> 4) + half(x + 2);
+    }
+}
+
+/* qh is a little-endian number whose bit j goes with element j. */
+static int fifth_bit(const uint8_t *qh, int j)
+{
+    uint32_t all = (uint32_t)qh[0] | (uint32_t)qh[1] << 8 | (uint32_t)qh[2] << 16 | (uint32_t)qh[3] << 24;
+    return all >> j & 1 ? 16 : 0;
+}
+
+static void values_q5_0(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 16; j++) {
+        y[j] = half(x) * ((x[6 + j] & 0x0F) + fifth_bit(x + 2, j) - 16);
+        y[j + 16] = half(x) * ((x[6 + j] >> 4) + fifth_bit(x + 2, j + 16) - 16);
+    }
+}
+
+static void values_q5_1(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 16; j++) {
+        y[j] = half(x) * ((x[8 + j] & 0x0F) + fifth_bit(x + 4, j)) + half(x + 2);
+        y[j + 16] = half(x) * ((x[8 + j] >> 4) + fifth_bit(x + 4, j + 16)) + half(x + 2);
+    }
+}
+
 /* 64 values at a time share 32 bytes: low nibbles under scale `is`, high ones under `is + 1`. */
 static void values_q4_k(double *y, const uint8_t *x)
 {
@@ -106,6 +137,9 @@ static const struct {
     {TENSOR_TYPE_BF16, values_bf16, 0},
     {TENSOR_TYPE_Q8_0, values_q8_0, 0},
     {TENSOR_TYPE_Q4_0, values_q4_0, 0},
+    {TENSOR_TYPE_Q4_1, values_q4_1, 15},
+    {TENSOR_TYPE_Q5_0, values_q5_0, 0},
+    {TENSOR_TYPE_Q5_1, values_q5_1, 31},
     {TENSOR_TYPE_Q4_K, values_q4_k, 63 * 15},
     {TENSOR_TYPE_Q6_K, values_q6_k, 0},
     /* clang-format on */
