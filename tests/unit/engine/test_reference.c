@@ -231,8 +231,19 @@ static void quantised_models_are_as_exact_as_llama_cpp(void **state)
     static const struct {
         const char *type;
         double llama_cpp_rms;
-    } table[] = {{"F16", 0.0008},  {"BF16", 0.0058},   {"Q8_0", 0.0207},
-                 {"Q4_0", 0.0196}, {"Q4_K_M", 0.0295}, {"Q6_K", 0.0292}};
+    } table[] = {
+        /* clang-format off */
+        {"F16", 0.0008},
+        {"BF16", 0.0058},
+        {"Q8_0", 0.0207},
+        {"Q4_0", 0.0196},
+        {"Q4_1", 0.0226},
+        {"Q5_0", 0.0208},
+        {"Q5_1", 0.0224},
+        {"Q4_K_M", 0.0295},
+        {"Q6_K", 0.0292},
+        /* clang-format on */
+    };
     double ratios = 0;
     size_t n = sizeof table / sizeof *table;
     (void)state;
