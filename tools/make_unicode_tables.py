@@ -2,11 +2,13 @@
 """Writes src/model/unicode_tables.c: the class of every code point, as runs, from Python's unicodedata.
 
 usage: tools/make_unicode_tables.py > src/model/unicode_tables.c
-The Unicode version is that of the Python that runs this; it is named in the file.
+The Unicode version is that of the Python that runs this; it is named in the file. Needs the module `regex`
+(python3-regex) for what unicodedata does not have: the script Han, and what \\w means.
 """
 import unicodedata
+import regex
 
-UPPER, LOWER, OTHER, MARK, NUMBER, PUNCTUATION, SYMBOL, SPACE = (1 << i for i in range(8))
+UPPER, LOWER, OTHER, MARK, NUMBER, PUNCTUATION, SYMBOL, SPACE, DECIMAL, WORD, HAN = (1 << i for i in range(11))
 BY_CATEGORY = {'Lu': UPPER, 'Lt': UPPER, 'Ll': LOWER, 'Lm': OTHER, 'Lo': OTHER}
 BY_MAJOR = {'M': MARK, 'N': NUMBER, 'P': PUNCTUATION, 'S': SYMBOL}
 # The White_Space property (PropList.txt), which \s means; Python's isspace() has U+001C to U+001F besides.
@@ -17,17 +19,22 @@ def bits(cp):
     if cp in WHITE:
         return SPACE
     category = unicodedata.category(chr(cp))
-    return BY_CATEGORY.get(category) or BY_MAJOR.get(category[0], 0)
+    if category == 'Cn':  # the module's tables may be newer
+        return 0
+    b = BY_CATEGORY.get(category) or BY_MAJOR.get(category[0], 0)
+    b |= DECIMAL if category == 'Nd' else 0
+    b |= WORD if regex.match(r'\w', chr(cp)) else 0
+    return b | (HAN if regex.match(r'\p{Han}', chr(cp)) else 0)
 
 
 runs = []
 for cp in range(0x110000):
     b = bits(cp)
-    if not runs or runs[-1] & 0xff != b:
-        runs.append(cp << 8 | b)
+    if not runs or runs[-1] & 0x7ff != b:
+        runs.append(cp << 11 | b)
 
 print(f'/* Made by tools/make_unicode_tables.py from Unicode {unicodedata.unidata_version}. Not edited by hand.')
-print(' * One entry for each run of code points: first << 8 | class bits of unicode.h. Sorted. */')
+print(' * One entry for each run of code points: first << 11 | class bits of unicode.h. Sorted. */')
 print('#include "model/unicode.h"\n')
 print('/* clang-format off */')
 print('const uint32_t unicode_runs[] = {')

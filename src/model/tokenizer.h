@@ -42,7 +42,7 @@ bool tokenizer_is_control(const struct tokenizer *t, uint32_t id);
 struct sha256 tokenizer_fingerprint(const struct tokenizer *t);
 /* The id of a token by its text as the file has it ("<|im_end|>"); TOKENIZER_NO_ID where there is none. */
 uint32_t tokenizer_id_of(const struct tokenizer *t, struct bytes token_text);
-/* The names of all splitting rules that load, comma-separated. */
+/* The splitting rules that load, one name for each expression, comma-separated; many have more names. */
 const char *tokenizer_rules_known(void);
 
 /* A growing list of ids; zero-initialise, free with tokenizer_ids_free. */

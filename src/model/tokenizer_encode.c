@@ -123,7 +123,7 @@ static uint32_t whole_word(struct encoder *e, struct bytes word)
 
 static enum status bpe_word(struct encoder *e, struct bytes word, struct error *err)
 {
-    uint32_t whole = e->v->rule->ignore_merges ? whole_word(e, word) : TOKENIZER_NO_ID;
+    uint32_t whole = e->v->rule->flags & TOKENIZER_RULE_WHOLE_WORDS ? whole_word(e, word) : TOKENIZER_NO_ID;
     if (whole != TOKENIZER_NO_ID) {
         tokenizer_ids_append(e->ids, whole);
         return STATUS_OK;

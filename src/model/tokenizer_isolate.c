@@ -1,20 +1,7 @@
-#include "model/tokenizer_split.h"
-#include "model/unicode.h"
+/* Expressions that set some things apart; what they do not match is a gap, and stays together. */
+#include "model/tokenizer_stages.h"
 
-/* Where a match that starts at `at` ends; `at` itself where none starts there. */
-typedef size_t (*match_fn)(struct bytes text, size_t at);
-
-/* The match at `at`, or else the gap up to the next one. A failing match looks at a few points only. */
-static size_t match_or_gap(struct bytes text, size_t at, match_fn match)
-{
-    size_t end = match(text, at);
-    if (end > at)
-        return end;
-    do
-        at += unicode_at(text, at).n_bytes;
-    while (at < text.size && match(text, at) == at);
-    return at;
-}
+#include <string.h>
 
 static size_t newline(struct bytes text, size_t at)
 {
@@ -24,51 +11,40 @@ static size_t newline(struct bytes text, size_t at)
 /* [\r\n] */
 size_t tokenizer_stage_newline(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, newline);
-}
-
-static size_t of_class(struct bytes text, size_t at, unsigned classes, size_t n_max)
-{
-    for (size_t n = 0; n < n_max; n++) {
-        struct unicode_point p = unicode_at(text, at);
-        if (!(p.class_bits & classes))
-            break;
-        at += p.n_bytes;
-    }
-    return at;
+    return tokenizer_stages_match_or_gap(text, at, newline);
 }
 
 static size_t number(struct bytes text, size_t at)
 {
-    return of_class(text, at, UNICODE_NUMBER, 1);
+    return tokenizer_stages_few(text, at, UNICODE_NUMBER, 1);
 }
 
 static size_t number3(struct bytes text, size_t at)
 {
-    return of_class(text, at, UNICODE_NUMBER, 3);
+    return tokenizer_stages_few(text, at, UNICODE_NUMBER, 3);
 }
 
 static size_t numbers(struct bytes text, size_t at)
 {
-    return of_class(text, at, UNICODE_NUMBER, SIZE_MAX);
+    return tokenizer_stages_few(text, at, UNICODE_NUMBER, SIZE_MAX);
 }
 
 /* \p{N} */
 size_t tokenizer_stage_number(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, number);
+    return tokenizer_stages_match_or_gap(text, at, number);
 }
 
 /* \p{N}{1,3} */
 size_t tokenizer_stage_number3(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, number3);
+    return tokenizer_stages_match_or_gap(text, at, number3);
 }
 
 /* \p{N}+ */
 size_t tokenizer_stage_numbers(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, numbers);
+    return tokenizer_stages_match_or_gap(text, at, numbers);
 }
 
 static size_t ascii_digits3(struct bytes text, size_t at)
@@ -82,7 +58,7 @@ static size_t ascii_digits3(struct bytes text, size_t at)
 /* [0-9][0-9][0-9] */
 size_t tokenizer_stage_ascii_digits3(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, ascii_digits3);
+    return tokenizer_stages_match_or_gap(text, at, ascii_digits3);
 }
 
 static bool is_one_of(uint32_t c, const char *signs)
@@ -116,13 +92,13 @@ static size_t default_punctuation(struct bytes text, size_t at)
 /* [\p{P}\$\+<=>\^~\|`]+ */
 size_t tokenizer_stage_falcon_punctuation(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, falcon_punctuation);
+    return tokenizer_stages_match_or_gap(text, at, falcon_punctuation);
 }
 
 /* [\p{P}\$\+<=>\^~\|]+ */
 size_t tokenizer_stage_default_punctuation(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, default_punctuation);
+    return tokenizer_stages_match_or_gap(text, at, default_punctuation);
 }
 
 /* \s? in front of what is_member has one or more of. A space may itself be a member. */
@@ -160,38 +136,17 @@ static size_t coder_punctuation(struct bytes text, size_t at)
 /* \s?\p{L}+ */
 size_t tokenizer_stage_coder_letters(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, coder_letters);
+    return tokenizer_stages_match_or_gap(text, at, coder_letters);
 }
 
 /* \s?\p{P}+ */
 size_t tokenizer_stage_coder_punctuation(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, coder_punctuation);
+    return tokenizer_stages_match_or_gap(text, at, coder_punctuation);
 }
-
-struct range {
-    uint32_t first, last;
-};
-
-static bool in_ranges(uint32_t c, const struct range *ranges, size_t n)
-{
-    size_t low = 0, end = n;
-    while (low < end) {
-        size_t middle = low + (end - low) / 2;
-        if (c < ranges[middle].first)
-            end = middle;
-        else if (c > ranges[middle].last)
-            low = middle + 1;
-        else
-            return true;
-    }
-    return false;
-}
-
-#define IN_RANGES(c, ranges) in_ranges(c, ranges, sizeof(ranges) / sizeof *(ranges))
 
 /* Cased letters as the published expression lists them: most of Lu, Ll and Lt, without lower-case Armenian. */
-static const struct range cased_letters[] = {
+static const struct tokenizer_range cased_letters[] = {
     {0x41, 0x5a},       {0x61, 0x7a},       {0xb5, 0xb5},       {0xc0, 0xd6},       {0xd8, 0xf6},
     {0xf8, 0x1ba},      {0x1bc, 0x1bf},     {0x1c4, 0x293},     {0x295, 0x2af},     {0x370, 0x373},
     {0x376, 0x376},     {0x377, 0x377},     {0x37b, 0x37d},     {0x37f, 0x37f},     {0x386, 0x386},
@@ -213,14 +168,14 @@ static const struct range cased_letters[] = {
 
 static bool is_cased_letter(struct unicode_point p)
 {
-    return IN_RANGES(p.value, cased_letters);
+    return TOKENIZER_IN_RANGES(p.value, cased_letters);
 }
 
 static bool is_deepseek_punctuation(struct unicode_point p)
 {
-    static const struct range ranges[] = {{0x21, 0x2f},     {0x3a, 0x7e},     {0x2018, 0x201f},
-                                          {0x3000, 0x3002}, {0xff01, 0xff0f}, {0xff1a, 0xff5e}};
-    return IN_RANGES(p.value, ranges);
+    static const struct tokenizer_range ranges[] = {{0x21, 0x2f},     {0x3a, 0x7e},     {0x2018, 0x201f},
+                                                    {0x3000, 0x3002}, {0xff01, 0xff0f}, {0xff1a, 0xff5e}};
+    return TOKENIZER_IN_RANGES(p.value, ranges);
 }
 
 static size_t deepseek_letters(struct bytes text, size_t at)
@@ -236,13 +191,13 @@ static size_t deepseek_punctuation(struct bytes text, size_t at)
 /* \s?[A-Za-z...]+ */
 size_t tokenizer_stage_deepseek_letters(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, deepseek_letters);
+    return tokenizer_stages_match_or_gap(text, at, deepseek_letters);
 }
 
 /* \s?[!-/:-~...]+ with the same in full width, quotation marks and CJK stops */
 size_t tokenizer_stage_deepseek_punctuation(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, deepseek_punctuation);
+    return tokenizer_stages_match_or_gap(text, at, deepseek_punctuation);
 }
 
 /* \s+$ */
@@ -260,36 +215,146 @@ size_t tokenizer_stage_trailing_space(struct bytes text, size_t at)
     return spaces_from > at ? spaces_from : end;
 }
 
-static size_t while_in(struct bytes text, size_t at, const struct range *ranges, size_t n)
-{
-    for (;;) {
-        struct unicode_point p = unicode_at(text, at);
-        if (!p.n_bytes || !in_ranges(p.value, ranges, n))
-            return at;
-        at += p.n_bytes;
-    }
-}
-
 static size_t deepseek_cjk(struct bytes text, size_t at)
 {
-    static const struct range ranges[] = {{0x0800, 0x9fa5}, {0xac00, 0xd7ff}};
-    return while_in(text, at, ranges, 2);
+    static const struct tokenizer_range ranges[] = {{0x0800, 0x9fa5}, {0xac00, 0xd7ff}};
+    return TOKENIZER_WHILE_IN(text, at, ranges);
 }
 
 static size_t deepseek3_cjk(struct bytes text, size_t at)
 {
-    static const struct range ranges[] = {{0x3040, 0x30ff}, {0x4e00, 0x9fa5}};
-    return while_in(text, at, ranges, 2);
+    static const struct tokenizer_range ranges[] = {{0x3040, 0x30ff}, {0x4e00, 0x9fa5}};
+    return TOKENIZER_WHILE_IN(text, at, ranges);
 }
 
 /* [\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+ */
 size_t tokenizer_stage_deepseek_cjk(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, deepseek_cjk);
+    return tokenizer_stages_match_or_gap(text, at, deepseek_cjk);
 }
 
 /* [\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+ */
 size_t tokenizer_stage_deepseek3_cjk(struct bytes text, size_t at)
 {
-    return match_or_gap(text, at, deepseek3_cjk);
+    return tokenizer_stages_match_or_gap(text, at, deepseek3_cjk);
+}
+
+/* [^\n]+|[\n]+ */
+size_t tokenizer_stage_newline_runs(struct bytes text, size_t at)
+{
+    bool newlines = text.data[at] == '\n';
+    do
+        at++;
+    while (at < text.size && (text.data[at] == '\n') == newlines);
+    return at;
+}
+
+static size_t not_spaces(struct bytes text, size_t at)
+{
+    return unicode_run_without(text, at, UNICODE_SPACE);
+}
+
+/* \S+ */
+size_t tokenizer_stage_not_spaces(struct bytes text, size_t at)
+{
+    return tokenizer_stages_match_or_gap(text, at, not_spaces);
+}
+
+static size_t youtu_scripts(struct bytes text, size_t at)
+{
+    static const struct tokenizer_range hangul[] = {{0x3131, 0x318e}, {0xac00, 0xd7a3}};
+    static const struct tokenizer_range stops[] = {{0x2014, 0x2014}, {0x2018, 0x2019}, {0x201c, 0x201d},
+                                                   {0x2026, 0x2026}, {0x3001, 0x303f}, {0xfe30, 0xfe4f},
+                                                   {0xff01, 0xff01}, {0xff0c, 0xff0c}, {0xff1a, 0xff1b}};
+    static const struct tokenizer_range bopomofo[] = {{0x3105, 0x312f}};
+    size_t end = TOKENIZER_WHILE_IN(text, at, hangul);
+    if (end == at)
+        end = TOKENIZER_WHILE_IN(text, at, stops);
+    if (end == at)
+        end = TOKENIZER_WHILE_IN(text, at, bopomofo);
+    return end > at ? end : deepseek3_cjk(text, at);
+}
+
+/* [\uac00-\ud7a3\u3131-\u318e]+|[stops of Chinese]+|[\u3105-\u312f]+|[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+
+ */
+size_t tokenizer_stage_youtu_scripts(struct bytes text, size_t at)
+{
+    return tokenizer_stages_match_or_gap(text, at, youtu_scripts);
+}
+
+static size_t afmoe_scripts(struct bytes text, size_t at)
+{
+    static const struct tokenizer_range ranges[] = {{0x0e40, 0x0eff}, {0x1000, 0x109f}, {0x1100, 0x11ff},
+                                                    {0x1780, 0x17ff}, {0x2f00, 0x2fdf}, {0x3040, 0x30ff},
+                                                    {0x3400, 0x4dbf}, {0x4e00, 0xfaff}, {0xff65, 0xff9f}};
+    return TOKENIZER_WHILE_IN(text, at, ranges);
+}
+
+/* CJK, kana, Hangul, Thai, Lao, Khmer and Burmese: one [...]+ */
+size_t tokenizer_stage_afmoe_scripts(struct bytes text, size_t at)
+{
+    return tokenizer_stages_match_or_gap(text, at, afmoe_scripts);
+}
+
+static bool has_word(struct bytes text, size_t at, const char *word)
+{
+    size_t n = strlen(word);
+    return text.size - at >= n && memcmp(text.data + at, word, n) == 0;
+}
+
+static size_t sentinel(struct bytes text, size_t at)
+{
+    static const char start[] = "<sentinel:";
+    if (!has_word(text, at, start))
+        return at;
+    size_t digits = at + sizeof start - 1;
+    size_t end = tokenizer_stages_either(text, digits, "0123456789", SIZE_MAX);
+    return end > digits && tokenizer_stages_byte(text, end, false) == '>' ? end + 1 : at;
+}
+
+static size_t image(struct bytes text, size_t at)
+{
+    if (!has_word(text, at, "IMGIMG"))
+        return at;
+    size_t end = tokenizer_stages_either(text, at + 6, "ABCDEFGHI", 4);
+    return end > at + 6 && tokenizer_stages_byte(text, end, false) == 'Z' ? end + 1 : at;
+}
+
+/* A failing match may look at a long run of digits, but no other match starts inside that. */
+static size_t chameleon_token(struct bytes text, size_t at)
+{
+    size_t end = sentinel(text, at);
+    return end > at ? end : image(text, at);
+}
+
+/* <sentinel:[0-9]+>, then (IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z ; neither can hold the other. */
+size_t tokenizer_stage_chameleon_tokens(struct bytes text, size_t at)
+{
+    return tokenizer_stages_match_or_gap(text, at, chameleon_token);
+}
+
+static size_t chameleon_spaces(struct bytes text, size_t at)
+{
+    if (text.data[at] == '\t' || text.data[at] == '\n')
+        return at + 1;
+    return has_word(text, at, "    ") ? at + 4 : has_word(text, at, "  ") ? at + 2 : at;
+}
+
+/* ([\t\n]|    |  ) */
+size_t tokenizer_stage_chameleon_spaces(struct bytes text, size_t at)
+{
+    return tokenizer_stages_match_or_gap(text, at, chameleon_spaces);
+}
+
+static size_t chameleon_sign(struct bytes text, size_t at)
+{
+    struct unicode_point p = unicode_at(text, at);
+    bool ascii = p.value < 0x80 && p.class_bits & UNICODE_SYMBOL; /* $+<=>^`|~ */
+    return ascii || p.class_bits & UNICODE_PUNCTUATION ? at + p.n_bytes : at;
+}
+
+/* [\p{P}!-/:-@\[-`{-~] */
+size_t tokenizer_stage_chameleon_signs(struct bytes text, size_t at)
+{
+    return tokenizer_stages_match_or_gap(text, at, chameleon_sign);
 }

@@ -1,38 +1,44 @@
-#include "model/tokenizer_split.h"
-#include "model/unicode.h"
+#include "model/tokenizer_stages.h"
 
-enum { NOT_A_SYMBOL = UNICODE_SPACE | UNICODE_LETTER | UNICODE_NUMBER };
+/* --- parts ----------------------------------------------------------------------------------------------- */
 
-static bool is_newline(struct unicode_point p)
+size_t tokenizer_stages_match_or_gap(struct bytes text, size_t at, tokenizer_match match)
 {
-    return p.n_bytes && (p.value == '\r' || p.value == '\n');
+    size_t end = match(text, at);
+    if (end > at)
+        return end;
+    do
+        at += unicode_at(text, at).n_bytes;
+    while (at < text.size && match(text, at) == at);
+    return at;
 }
 
-/* Where the run of points that have one of these classes ends. */
-static size_t run_of(struct bytes text, size_t at, unsigned classes)
+size_t tokenizer_stages_contraction(struct bytes text, size_t at, bool any_case)
 {
-    for (;;) {
+    if (tokenizer_stages_byte(text, at, false) != '\'')
+        return at;
+    uint8_t a = tokenizer_stages_byte(text, at + 1, any_case),
+            b = tokenizer_stages_byte(text, at + 2, any_case);
+    if (a == 's' || a == 't' || a == 'm' || a == 'd')
+        return at + 2;
+    bool three = (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l');
+    return three ? at + 3 : at;
+}
+
+size_t tokenizer_stages_few(struct bytes text, size_t at, unsigned classes, size_t n_max)
+{
+    for (size_t n = 0; n < n_max; n++) {
         struct unicode_point p = unicode_at(text, at);
         if (!(p.class_bits & classes))
-            return at;
+            break;
         at += p.n_bytes;
     }
+    return at;
 }
 
-/* Where the run of points that have none of these classes ends. */
-static size_t run_without(struct bytes text, size_t at, unsigned classes)
+size_t tokenizer_stages_either(struct bytes text, size_t at, const char *bytes, size_t n_max)
 {
-    for (;;) {
-        struct unicode_point p = unicode_at(text, at);
-        if (!p.n_bytes || p.class_bits & classes)
-            return at;
-        at += p.n_bytes;
-    }
-}
-
-static size_t run_of_either(struct bytes text, size_t at, const char *bytes)
-{
-    while (at < text.size) {
+    for (size_t n = 0; at < text.size && n < n_max; n++) {
         const char *b = bytes;
         while (*b && (uint8_t)*b != text.data[at])
             b++;
@@ -43,42 +49,24 @@ static size_t run_of_either(struct bytes text, size_t at, const char *bytes)
     return at;
 }
 
-static uint8_t byte_at(struct bytes text, size_t at, bool any_case)
+size_t tokenizer_stages_symbols(struct bytes text, size_t at, unsigned not_symbols, const char *after,
+                                size_t n_after_max)
 {
-    uint8_t b = at < text.size ? text.data[at] : 0;
-    return any_case && b >= 'A' && b <= 'Z' ? (uint8_t)(b | 0x20) : b;
+    size_t start = tokenizer_stages_byte(text, at, false) == ' ' ? at + 1 : at;
+    size_t end = unicode_run_without(text, start, not_symbols);
+    return end > start ? tokenizer_stages_either(text, end, after, n_after_max) : at;
 }
 
-/* 's|'t|'re|'ve|'m|'ll|'d : its length, or 0. */
-static size_t contraction(struct bytes text, size_t at, bool any_case)
+size_t tokenizer_stages_spaces(struct bytes text, size_t at)
 {
-    if (byte_at(text, at, false) != '\'')
-        return 0;
-    uint8_t a = byte_at(text, at + 1, any_case), b = byte_at(text, at + 2, any_case);
-    if (a == 's' || a == 't' || a == 'm' || a == 'd')
-        return 2;
-    bool three = (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l');
-    return three ? 3 : 0;
-}
-
-/* \s+(?!\S)|\s+ : a run of spaces before something else leaves its last one to that. */
-static size_t spaces(struct bytes text, size_t at)
-{
-    size_t end = at, last = at;
-    for (;;) {
-        struct unicode_point p = unicode_at(text, end);
-        if (!(p.class_bits & UNICODE_SPACE))
-            break;
-        last = end;
-        end += p.n_bytes;
-    }
+    size_t end = unicode_run(text, at, UNICODE_SPACE);
     if (end == at) /* not a space at all: nothing may stay behind */
         return at + unicode_at(text, at).n_bytes;
+    size_t last = end - unicode_before(text, end).n_bytes;
     return end < text.size && last > at ? last : end;
 }
 
-/* \s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t lines_or_spaces(struct bytes text, size_t at)
+size_t tokenizer_stages_lines_or_spaces(struct bytes text, size_t at)
 {
     size_t end = at, newline_end = 0;
     for (;;) {
@@ -86,246 +74,129 @@ static size_t lines_or_spaces(struct bytes text, size_t at)
         if (!(p.class_bits & UNICODE_SPACE))
             break;
         end += p.n_bytes;
-        if (is_newline(p))
+        if (tokenizer_stages_is_newline(p))
             newline_end = end;
     }
-    return newline_end ? newline_end : spaces(text, at);
+    return newline_end ? newline_end : tokenizer_stages_spaces(text, at);
 }
+
+bool tokenizer_stages_in_ranges(uint32_t c, const struct tokenizer_range *ranges, size_t n)
+{
+    size_t low = 0, end = n;
+    while (low < end) {
+        size_t middle = low + (end - low) / 2;
+        if (c < ranges[middle].first)
+            end = middle;
+        else if (c > ranges[middle].last)
+            low = middle + 1;
+        else
+            return true;
+    }
+    return false;
+}
+
+size_t tokenizer_stages_while_in(struct bytes text, size_t at, const struct tokenizer_range *ranges, size_t n)
+{
+    for (;;) {
+        struct unicode_point p = unicode_at(text, at);
+        if (!p.n_bytes || !tokenizer_stages_in_ranges(p.value, ranges, n))
+            return at;
+        at += p.n_bytes;
+    }
+}
+
+/* --- gpt-2 and llama3 with their kin ------------------------------------------------------------------------
+ */
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 size_t tokenizer_stage_gpt2(struct bytes text, size_t at)
 {
-    size_t n = contraction(text, at, false);
-    if (n)
-        return at + n;
-    size_t start = byte_at(text, at, false) == ' ' ? at + 1 : at;
+    size_t end = tokenizer_stages_contraction(text, at, false);
+    if (end > at)
+        return end;
+    size_t start = tokenizer_stages_byte(text, at, false) == ' ' ? at + 1 : at;
     struct unicode_point p = unicode_at(text, start);
     if (p.class_bits & UNICODE_LETTER)
-        return run_of(text, start, UNICODE_LETTER);
+        return unicode_run(text, start, UNICODE_LETTER);
     if (p.class_bits & UNICODE_NUMBER)
-        return run_of(text, start, UNICODE_NUMBER);
-    if (p.n_bytes && !(p.class_bits & NOT_A_SYMBOL))
-        return run_without(text, start, NOT_A_SYMBOL);
-    return spaces(text, at);
+        return unicode_run(text, start, UNICODE_NUMBER);
+    if (p.n_bytes && !(p.class_bits & TOKENIZER_NOT_A_SYMBOL))
+        return unicode_run_without(text, start, TOKENIZER_NOT_A_SYMBOL);
+    return tokenizer_stages_spaces(text, at);
 }
 
-static size_t numbers(struct bytes text, size_t at, unsigned n_max)
+/* \p{L}\p{M}*(?: \p{L}\p{M}*)* one or more times: letters and marks, over single spaces between letters too. */
+static size_t phrase(struct bytes text, size_t at)
 {
-    for (unsigned n = 0; n < n_max; n++) {
-        struct unicode_point p = unicode_at(text, at);
-        if (!(p.class_bits & UNICODE_NUMBER))
-            break;
-        at += p.n_bytes;
+    for (;;) {
+        at = unicode_run(text, at, UNICODE_LETTER | UNICODE_MARK);
+        if (tokenizer_stages_byte(text, at, false) != ' ' ||
+            !(unicode_at(text, at + 1).class_bits & UNICODE_LETTER))
+            return at;
+        at++;
     }
-    return at;
 }
 
-/* What the family of llama3's expression shares. Letters L, with marks where the member counts them in:
- * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?L+|\p{N}{1,n}| ?[^\s L\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
- */
-static size_t words(struct bytes text, size_t at, unsigned letters, unsigned n_digits,
-                    const char *after_symbols)
+struct words {
+    bool contractions; /* (?i:'s|'t|'re|'ve|'m|'ll|'d) */
+    bool phrases;      /* words go on over single spaces */
+    unsigned letters;  /* with marks where the member counts them in */
+    unsigned n_digits;
+    const char *after_symbols;
+    size_t n_after_max;
+};
+
+/* What the family of llama3's expression shares, letters being L:
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?L+|\p{N}{1,n}| ?[^\s
+ * L\p{N}]+[after]{0,n}|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t words(struct bytes text, size_t at, const struct words *w)
 {
-    size_t n = contraction(text, at, true);
-    if (n)
-        return at + n;
+    size_t end = w->contractions ? tokenizer_stages_contraction(text, at, true) : at;
+    if (end > at)
+        return end;
     struct unicode_point p = unicode_at(text, at);
-    if (p.class_bits & letters)
-        return run_of(text, at, letters);
     if (p.class_bits & UNICODE_NUMBER)
-        return numbers(text, at, n_digits);
-    if (!is_newline(p) && unicode_at(text, at + p.n_bytes).class_bits & letters)
-        return run_of(text, at + p.n_bytes, letters);
-    size_t start = p.value == ' ' ? at + 1 : at;
-    struct unicode_point q = unicode_at(text, start);
-    unsigned not_symbols = UNICODE_SPACE | letters | UNICODE_NUMBER;
-    if (q.n_bytes && !(q.class_bits & not_symbols))
-        return run_of_either(text, run_without(text, start, not_symbols), after_symbols);
-    return lines_or_spaces(text, at);
+        return tokenizer_stages_few(text, at, UNICODE_NUMBER, w->n_digits);
+    size_t start = at;
+    if (!(p.class_bits & w->letters) && !tokenizer_stages_is_newline(p))
+        start += p.n_bytes;
+    if (unicode_at(text, start).class_bits & w->letters)
+        return w->phrases ? phrase(text, start) : unicode_run(text, start, w->letters);
+    end = tokenizer_stages_symbols(text, at, UNICODE_SPACE | w->letters | UNICODE_NUMBER, w->after_symbols,
+                                   w->n_after_max);
+    return end > at ? end : tokenizer_stages_lines_or_spaces(text, at);
 }
 
 size_t tokenizer_stage_llama3(struct bytes text, size_t at)
 {
-    return words(text, at, UNICODE_LETTER, 3, "\r\n");
+    return words(text, at, &(struct words){true, false, UNICODE_LETTER, 3, "\r\n", SIZE_MAX});
 }
 
 size_t tokenizer_stage_qwen2(struct bytes text, size_t at)
 {
-    return words(text, at, UNICODE_LETTER, 1, "\r\n");
+    return words(text, at, &(struct words){true, false, UNICODE_LETTER, 1, "\r\n", SIZE_MAX});
 }
 
 size_t tokenizer_stage_qwen35(struct bytes text, size_t at)
 {
-    return words(text, at, UNICODE_LETTER | UNICODE_MARK, 1, "\r\n");
+    return words(text, at, &(struct words){true, false, UNICODE_LETTER | UNICODE_MARK, 1, "\r\n", SIZE_MAX});
 }
 
 /* As qwen2, but symbols do not take the line's end along. */
 size_t tokenizer_stage_seed_coder(struct bytes text, size_t at)
 {
-    return words(text, at, UNICODE_LETTER, 1, "");
+    return words(text, at, &(struct words){true, false, UNICODE_LETTER, 1, "", SIZE_MAX});
 }
 
-enum {
-    UPPERISH = UNICODE_UPPER | UNICODE_OTHER_LETTER | UNICODE_MARK,
-    LOWERISH = UNICODE_LOWER | UNICODE_OTHER_LETTER | UNICODE_MARK,
-};
-
-/* U*W+|U+W* with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], W = [\p{Ll}\p{Lm}\p{Lo}\p{M}]; `at` where neither
- * matches. A run of U gives back as much as W+ needs: up to the last point that is in both. */
-static size_t cased_word(struct bytes text, size_t at, bool may_be_upper_only)
+/* As qwen2, without the contractions. */
+size_t tokenizer_stage_ufakzeka(struct bytes text, size_t at)
 {
-    size_t end = at, both_end = at;
-    for (;;) {
-        struct unicode_point p = unicode_at(text, end);
-        if (!(p.class_bits & UPPERISH))
-            break;
-        end += p.n_bytes;
-        if (p.class_bits & LOWERISH)
-            both_end = end;
-    }
-    size_t lower_end = run_of(text, end, LOWERISH);
-    if (lower_end > end)
-        return lower_end;
-    if (both_end > at || !may_be_upper_only)
-        return both_end;
-    return end;
+    return words(text, at, &(struct words){false, false, UNICODE_LETTER, 1, "\r\n", SIZE_MAX});
 }
 
-/* [^\r\n\p{L}\p{N}]? in front of a cased word: greedy, and the first alternative before the second. */
-static size_t prefixed_word(struct bytes text, size_t at)
+/* As qwen2, but [^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+ for words and
+ *  ?[^\s\p{L}\p{N}]+[\r\n/]? for symbols. */
+size_t tokenizer_stage_exaone_moe(struct bytes text, size_t at)
 {
-    struct unicode_point p = unicode_at(text, at);
-    bool prefix = !is_newline(p) && !(p.class_bits & (UNICODE_LETTER | UNICODE_NUMBER));
-    size_t behind = at + p.n_bytes;
-    for (int upper_only = 0; upper_only < 2; upper_only++) {
-        size_t end = prefix ? cased_word(text, behind, upper_only) : behind;
-        if (prefix && end > behind)
-            return end;
-        end = cased_word(text, at, upper_only);
-        if (end > at)
-            return end;
-    }
-    return at;
-}
-
-/* | ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ : what follows the words in tekken and gpt-4o. */
-static size_t symbols_or_spaces(struct bytes text, size_t at)
-{
-    size_t start = byte_at(text, at, false) == ' ' ? at + 1 : at;
-    struct unicode_point p = unicode_at(text, start);
-    if (p.n_bytes && !(p.class_bits & NOT_A_SYMBOL))
-        return run_of_either(text, run_without(text, start, NOT_A_SYMBOL), "\r\n/");
-    return lines_or_spaces(text, at);
-}
-
-/* [^\r\n\p{L}\p{N}]?U*W+|[^\r\n\p{L}\p{N}]?U+W*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-size_t tokenizer_stage_tekken(struct bytes text, size_t at)
-{
-    size_t end = prefixed_word(text, at);
-    if (end == at)
-        end = numbers(text, at, 1);
-    return end > at ? end : symbols_or_spaces(text, at);
-}
-
-/* As tekken, with (?i:'s|'t|'re|'ve|'m|'ll|'d)? behind each word and \p{N}{1,3}. */
-size_t tokenizer_stage_gpt4o(struct bytes text, size_t at)
-{
-    size_t end = prefixed_word(text, at);
-    if (end > at)
-        return end + contraction(text, end, true);
-    end = numbers(text, at, 3);
-    return end > at ? end : symbols_or_spaces(text, at);
-}
-
-static bool is_ascii_letter(uint8_t b)
-{
-    return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z');
-}
-
-static bool is_ascii_punctuation(uint8_t b)
-{
-    return b > ' ' && b < 0x7f && !is_ascii_letter(b) && !(b >= '0' && b <= '9');
-}
-
-/* `at` where nothing matches: for numbers and control characters. */
-static size_t deepseek3_match(struct bytes text, size_t at)
-{
-    const unsigned letters = UNICODE_LETTER | UNICODE_MARK, symbols = UNICODE_PUNCTUATION | UNICODE_SYMBOL;
-    if (is_ascii_punctuation(byte_at(text, at, false)) && is_ascii_letter(byte_at(text, at + 1, false))) {
-        do
-            at++;
-        while (is_ascii_letter(byte_at(text, at, false)));
-        return at;
-    }
-    struct unicode_point p = unicode_at(text, at);
-    if (p.class_bits & letters)
-        return run_of(text, at, letters);
-    if (!is_newline(p) && !(p.class_bits & symbols) && unicode_at(text, at + p.n_bytes).class_bits & letters)
-        return run_of(text, at + p.n_bytes, letters);
-    size_t start = p.value == ' ' ? at + 1 : at;
-    if (unicode_at(text, start).class_bits & symbols)
-        return run_of_either(text, run_of(text, start, symbols), "\r\n");
-    return p.class_bits & UNICODE_SPACE ? lines_or_spaces(text, at) : at;
-}
-
-/* [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
- * |\s*[\r\n]+|\s+(?!\S)|\s+ : what it does not match stays together. */
-size_t tokenizer_stage_deepseek3(struct bytes text, size_t at)
-{
-    size_t end = deepseek3_match(text, at);
-    if (end > at)
-        return end;
-    do
-        at += unicode_at(text, at).n_bytes;
-    while (at < text.size && deepseek3_match(text, at) == at);
-    return at;
-}
-
-static bool bloom_stops(struct unicode_point p)
-{
-    switch (p.value) {
-    case '(':
-    case ')':
-    case '|':
-    case '.':
-    case ',':
-    case '!':
-    case '?':
-    case 0x2026: /* horizontal ellipsis */
-    case 0x3002: /* ideographic full stop, fullwidth comma, ideographic comma */
-    case 0xff0c:
-    case 0x3001:
-    case 0x0964: /* danda, Arabic full stop, Arabic comma */
-    case 0x06d4:
-    case 0x060c:
-        return true;
-    default:
-        return !p.n_bytes || p.class_bits & UNICODE_SPACE;
-    }
-}
-
-/*  ?[^(\s|.,!?...)]+ : what it does not match stays together. */
-size_t tokenizer_stage_bloom(struct bytes text, size_t at)
-{
-    bool in_gap = false;
-    for (;;) {
-        struct unicode_point p = unicode_at(text, at);
-        size_t start = p.n_bytes && p.value == ' ' ? at + 1 : at;
-        if (!bloom_stops(unicode_at(text, start))) {
-            if (in_gap)
-                return at;
-            at = start;
-            break;
-        }
-        if (!p.n_bytes)
-            return at;
-        in_gap = true;
-        at += p.n_bytes;
-    }
-    for (;;) {
-        struct unicode_point p = unicode_at(text, at);
-        if (bloom_stops(p))
-            return at;
-        at += p.n_bytes;
-    }
+    return words(text, at, &(struct words){true, true, UNICODE_LETTER, 1, "\r\n/", 1});
 }

@@ -31,11 +31,11 @@ static enum status choose_kind(struct vocab *v, const struct vocab_source *s, st
             s->model.size > 60 ? 60 : (int)s->model.size, (const char *)s->model.data);
     v->kind = TOKENIZER_BPE;
     v->rule = tokenizer_split_rule(s->pre.size ? s->pre : bytes_of_text("default"));
-    if (!v->rule)
+    if (!v->rule || v->rule->flags & TOKENIZER_RULE_RAW)
         return error_set(err, STATUS_UNSUPPORTED, "tokenizer.ggml.pre '%.*s' is not supported; known rules: %s",
                          s->pre.size > 60 ? 60 : (int)s->pre.size, (const char *)s->pre.data,
                          tokenizer_split_names());
-    v->adds_bos = v->rule->add_bos;
+    v->adds_bos = (v->rule->flags & TOKENIZER_RULE_ADD_BOS) != 0;
     return STATUS_OK;
 }
 
