@@ -1,72 +1,21 @@
 #include "swarm/discovery.h"
 
-#include "base/jv.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "wire/announcement.h"
+#include "swarm/discovery_private.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define FAILURES_MAX     64
-#define FAILURE_STALE_MS 30000 /* a failed attempt is told of for so long after the last one */
-#define SKEW_TOLD_MS     60000
-#define UNACKED_TOLD_MS  5000
-
-/* The last failure at one address, until a link to it is up. */
-struct failure {
-    struct address address;
-    char host[256];
-    bool inbound;
-    enum link_step step;
-    enum link_fault fault;
-    char text[256];
-    uint32_t n_attempts;
-    uint64_t first_ms, last_ms;
-};
-
-struct discovery {
-    const struct clock *clock;
-    const struct links *links;
-    struct agent *agent;
-    const struct roster *roster;
-    struct discovery_config config;
-    void (*changed)(void *ctx);
-    void *ctx;
-    struct node_id self;
-
-    uint32_t *shards, n_shards, n_expected;
-    bool joined, left, complete, agent_ready;
-    uint64_t sequence, announced_ms, acked_ms;
-    uint32_t n_acked;
-    struct timer *ask_timer, *announce_timer;
-
-    struct failure failures[FAILURES_MAX];
-    uint32_t n_failures;
-    uint32_t n_dht_good;
-    uint64_t n_dht_refused;
-    char crash[256];
-    uint32_t n_crashes, restart_in_ms;
-    uint64_t crashed_ms;
-    struct {
-        struct node_id id;
-        struct address addresses[RECORD_ADDRESSES_MAX];
-        uint32_t n_addresses;
-    } known[DISCOVERY_KNOWN_MAX];
-    uint32_t n_known;
-};
 
 /* --- announcing ------------------------------------------------------------------------------------------ */
 
 static void seal(struct discovery *d, struct buffer *out)
 {
-    int64_t now = clock_wall_ms(d->clock);
     struct announcement a = {.id = d->self,
                              .epoch = d->config.epoch,
                              .sequence = d->sequence,
-                             .issued_ms = now,
-                             .expires_ms = now + DISCOVERY_TTL_S * 1000,
+                             .issued_ms = d->issued_ms,
+                             .expires_ms = d->issued_ms + DISCOVERY_TTL_S * 1000,
                              .role = d->config.role,
                              .n_addresses = d->config.n_addresses};
     memcpy(a.cluster, d->config.cluster, sizeof a.cluster);
@@ -83,22 +32,38 @@ static void put(struct discovery *d, const struct agent_key *key)
     buffer_free(&value);
 }
 
+static bool is_linked(const struct discovery *d)
+{
+    struct node_id any;
+    return d->links->ops->peers(d->links->self, &any, 1) > 0;
+}
+
+/* At the usual time; while nobody acknowledges it, though somebody could: after 5, 10, 20 s .. the usual time.
+ */
+static uint64_t announce_again_ms(const struct discovery *d)
+{
+    uint64_t usual = (uint64_t)d->config.refresh_s * 1000, soon = UNACKED_TOLD_MS;
+    for (uint32_t i = 1; i < d->n_unanswered && soon < usual; i++)
+        soon *= 2;
+    return soon < usual && d->agent_ready && is_linked(d) ? soon : usual;
+}
+
 static void announce(struct discovery *d)
 {
     struct agent_key key;
     if (!d->joined || d->left || !d->agent || !d->config.n_addresses)
         return;
-    /* Higher after a restart, too: the wall clock in ms, and never lower than the last one. */
-    uint64_t wall = (uint64_t)clock_wall_ms(d->clock);
-    d->sequence = wall > d->sequence ? wall : d->sequence + 1;
+    d->sequence++;
+    d->issued_ms = clock_wall_ms(d->clock);
     d->announced_ms = clock_ms(d->clock);
+    d->n_unanswered++;
     announcement_member_key(key.bytes, &d->config.keys.lookup, d->config.cluster);
     put(d, &key);
     for (uint32_t i = 0; i < d->n_shards; i++) {
         announcement_shard_key(key.bytes, &d->config.keys.lookup, d->config.cluster, d->shards[i]);
         put(d, &key);
     }
-    clock_timer_set(d->clock, d->announce_timer, (uint64_t)d->config.refresh_s * 1000);
+    clock_timer_set(d->clock, d->announce_timer, announce_again_ms(d));
 }
 
 static void on_announce_time(void *arg)
@@ -118,16 +83,32 @@ static void each_key(struct discovery *d, bool listen)
         agent_get(d->agent, &key);
 }
 
+/* Who is gone and does not answer is not dialed for ever; heard of again, it is. */
+static void give_up(struct discovery *d)
+{
+    for (uint32_t i = 0; i < d->n_failures; i++) {
+        struct failure *f = &d->failures[i];
+        const struct roster_entry *entry = roster_find(d->roster, &f->id);
+        if (f->inbound || f->given_up || f->host[0] || node_id_is_zero(&f->id) || (entry && entry->alive) ||
+            f->n_attempts < DISCOVERY_ATTEMPTS_MAX)
+            continue;
+        f->given_up = true;
+        d->links->ops->unwant(d->links->self, &f->id);
+        discovery_forget(d, &f->id);
+    }
+}
+
 static void on_ask_time(void *arg)
 {
     struct discovery *d = arg;
     if (d->agent_ready && !d->left)
         each_key(d, false);
+    give_up(d);
     d->changed(d->ctx); /* failures grow old, waits grow long */
     clock_timer_set(d->clock, d->ask_timer, d->complete ? DISCOVERY_ASK_SLOW_MS : DISCOVERY_ASK_MS);
 }
 
-static void want(struct discovery *d, const struct node_id *id, const struct address *addresses, uint32_t n)
+void discovery_want(struct discovery *d, const struct node_id *id, const struct address *addresses, uint32_t n)
 {
     struct address dialable[RECORD_ADDRESSES_MAX];
     uint32_t n_dialable = 0;
@@ -139,16 +120,60 @@ static void want(struct discovery *d, const struct node_id *id, const struct add
         d->links->ops->want(d->links->self, id, dialable, n_dialable);
 }
 
+/* Sealed and signed, so its number counts; is it news? */
+static bool believe(struct discovery *d, const struct announcement *a)
+{
+    uint64_t now = clock_ms(d->clock);
+    switch (announced_judge(d->announced, a, now)) {
+    case ANNOUNCED_OLD:
+        d->refused.n_replayed++;
+        return false;
+    case ANNOUNCED_EQUIVOCAL:
+        d->refused.n_equivocal++;
+        d->refused.equivocal = a->id;
+        d->refused.equivocal_ms = now;
+        d->refused.sequence = a->sequence;
+        d->changed(d->ctx);
+        return false;
+    default:
+        return true;
+    }
+}
+
+static void refuse(struct discovery *d, const struct announcement *a, enum status status, const char *text)
+{
+    log_debug("an announcement is refused: %s", text);
+    if (status != STATUS_TIMEOUT) {
+        d->refused.n_bad++;
+    } else if (a->issued_ms <= clock_wall_ms(d->clock)) {
+        d->refused.n_expired++;
+    } else {
+        d->refused.n_future++;
+        d->refused.future = a->id;
+        d->refused.future_ms = clock_ms(d->clock);
+        snprintf(d->refused.future_text, sizeof d->refused.future_text, "%.159s", text);
+        d->changed(d->ctx);
+    }
+}
+
 void discovery_on_value(struct discovery *d, struct bytes stored)
 {
-    struct announcement a;
+    struct announcement a = {0};
     struct error err;
-    if (announcement_open(&a, stored, &d->config.keys.announce, clock_wall_ms(d->clock), &err)) {
-        log_debug("an announcement is refused: %s", err.text);
+    struct node_id dropped;
+    enum status status = announcement_open(&a, stored, &d->config.keys.announce, clock_wall_ms(d->clock), &err);
+    if (status) {
+        refuse(d, &a, status, err.text);
         return;
     }
-    if (strcmp(a.cluster, d->config.cluster) == 0)
-        want(d, &a.id, a.addresses, a.n_addresses);
+    bool is_self = node_id_equal(&a.id, &d->self);
+    if (is_self || strcmp(a.cluster, d->config.cluster) != 0 || !believe(d, &a) || !d->joined || d->left)
+        return;
+    if (!announced_may_dial(d->announced, &a.id, clock_ms(d->clock), &dropped))
+        return;
+    if (!node_id_is_zero(&dropped))
+        d->links->ops->unwant(d->links->self, &dropped);
+    discovery_want(d, &a.id, a.addresses, a.n_addresses);
 }
 
 /* --- interface ------------------------------------------------------------------------------------------- */
@@ -166,6 +191,10 @@ struct discovery *discovery_new(const struct clock *clock, const struct links *l
     d->changed = changed;
     d->ctx = ctx;
     memcpy(d->self.bytes, config->pair->public_key.bytes, sizeof d->self.bytes);
+    d->announced = announced_new();
+    /* The epoch is on disk before it is used and grows with every start: so does this, whatever the wall clock
+     * does, and a crash forgets nothing. */
+    d->sequence = config->epoch << SEQUENCE_SHIFT;
     d->ask_timer = clock_timer_new(clock, on_ask_time, d);
     d->announce_timer = clock_timer_new(clock, on_announce_time, d);
     return d;
@@ -178,6 +207,7 @@ void discovery_free(struct discovery *d)
     clock_timer_free(d->clock, d->ask_timer);
     clock_timer_free(d->clock, d->announce_timer);
     crypto_wipe(&d->config.keys, sizeof d->config.keys);
+    announced_free(d->announced);
     mem_free(d->shards);
     mem_free(d);
 }
@@ -185,12 +215,13 @@ void discovery_free(struct discovery *d)
 void discovery_join(struct discovery *d)
 {
     d->joined = true;
+    d->joined_ms = clock_ms(d->clock);
     for (uint32_t i = 0; i < d->config.n_entries; i++)
         d->links->ops->want_host(d->links->self, d->config.entries[i].host, d->config.entries[i].port);
     for (uint32_t i = 0; i < d->config.n_peers; i++)
         d->links->ops->want_host(d->links->self, d->config.peers[i].host, d->config.peers[i].port);
     for (uint32_t i = 0; i < d->n_known; i++)
-        want(d, &d->known[i].id, d->known[i].addresses, d->known[i].n_addresses);
+        discovery_want(d, &d->known[i].id, d->known[i].addresses, d->known[i].n_addresses);
     if (d->agent_ready)
         each_key(d, true);
     announce(d);
@@ -222,6 +253,7 @@ void discovery_set_shards(struct discovery *d, const uint32_t *ids, uint32_t n, 
     mem_free(d->shards);
     d->shards = mem_copy(ids, n * sizeof *ids);
     d->n_shards = n;
+    d->n_unanswered = 0;
     announce(d);
 }
 
@@ -232,12 +264,22 @@ void discovery_set_complete(struct discovery *d, bool complete)
 
 /* --- links ----------------------------------------------------------------------------------------------- */
 
-static bool is_entry(const struct discovery *d, const char *host, uint16_t port)
+static bool is_among(const struct discovery_host *hosts, uint32_t n, const char *host, uint16_t port)
 {
-    for (uint32_t i = 0; i < d->config.n_entries; i++)
-        if (d->config.entries[i].port == port && strcmp(d->config.entries[i].host, host) == 0)
+    for (uint32_t i = 0; i < n; i++)
+        if (hosts[i].port == port && strcmp(hosts[i].host, host) == 0)
             return true;
     return false;
+}
+
+bool discovery_is_entry(const struct discovery *d, const char *host, uint16_t port)
+{
+    return is_among(d->config.entries, d->config.n_entries, host, port);
+}
+
+bool discovery_is_peer_host(const struct discovery *d, const char *host, uint16_t port)
+{
+    return is_among(d->config.peers, d->config.n_peers, host, port);
 }
 
 /* Whoever is linked is also a way into the DHT: UDP and TCP share the port. */
@@ -247,34 +289,25 @@ static void bootstrap(struct discovery *d, const struct address *address)
         agent_bootstrap(d->agent, address);
 }
 
-static void drop_failures(struct discovery *d, const struct address *address)
+static void drop_failures(struct discovery *d, const struct link_info *info)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < d->n_failures; i++)
-        if (!address_equal(&d->failures[i].address, address))
-            d->failures[kept++] = d->failures[i];
+    for (uint32_t i = 0; i < d->n_failures; i++) {
+        const struct failure *f = &d->failures[i];
+        if (!address_equal(&f->address, &info->address) && !node_id_equal(&f->id, &info->hello.id))
+            d->failures[kept++] = *f;
+    }
     d->n_failures = kept;
-}
-
-static void remember_known(struct discovery *d, const struct node_id *id, const struct address *addresses,
-                           uint32_t n)
-{
-    uint32_t i = 0;
-    while (i < d->n_known && !node_id_equal(&d->known[i].id, id))
-        i++;
-    if (i == DISCOVERY_KNOWN_MAX || n == 0)
-        return;
-    d->n_known += i == d->n_known;
-    d->known[i].id = *id;
-    d->known[i].n_addresses = n < RECORD_ADDRESSES_MAX ? n : RECORD_ADDRESSES_MAX;
-    memcpy(d->known[i].addresses, addresses, d->known[i].n_addresses * sizeof *addresses);
 }
 
 void discovery_on_up(struct discovery *d, const struct link_info *info)
 {
-    drop_failures(d, &info->address);
+    drop_failures(d, info);
+    announced_proved(d->announced, &info->hello.id);
     bootstrap(d, &info->address);
-    remember_known(d, &info->hello.id, &info->address, 1);
+    if (d->n_unanswered && d->announced_ms) /* now somebody could hold it */
+        clock_timer_set(d->clock, d->announce_timer, UNACKED_TOLD_MS);
+    discovery_remember(d, &info->hello.id, &info->address, 1, true);
     d->changed(d->ctx);
 }
 
@@ -282,8 +315,8 @@ void discovery_on_record(struct discovery *d, const struct roster_entry *entry)
 {
     if (entry->is_self || entry->linked)
         return;
-    remember_known(d, &entry->record.id, entry->record.addresses, entry->record.n_addresses);
-    want(d, &entry->record.id, entry->record.addresses, entry->record.n_addresses);
+    discovery_remember(d, &entry->record.id, entry->record.addresses, entry->record.n_addresses, false);
+    discovery_want(d, &entry->record.id, entry->record.addresses, entry->record.n_addresses);
 }
 
 static struct failure *failure_of(struct discovery *d, const struct link_attempt *attempt)
@@ -323,9 +356,14 @@ void discovery_on_failed(struct discovery *d, const struct link_attempt *attempt
     f->fault = attempt->fault;
     f->n_attempts = attempt->inbound ? f->n_attempts + 1 : attempt->n_attempts;
     f->last_ms = clock_ms(d->clock);
+    f->retry_in_ms = attempt->retry_in_ms;
+    f->given_up = false;
+    if (!attempt->inbound)
+        f->id = attempt->id;
+    memcpy(f->cluster, attempt->cluster, sizeof f->cluster);
     snprintf(f->host, sizeof f->host, "%s", attempt->host);
     snprintf(f->text, sizeof f->text, "%s", attempt->text);
-    if (attempt->step > LINK_STEP_RESOLVE && is_entry(d, attempt->host, attempt->address.port))
+    if (attempt->step > LINK_STEP_RESOLVE && discovery_is_entry(d, attempt->host, attempt->address.port))
         bootstrap(d, &attempt->address); /* TCP may be blocked where UDP is not */
     d->changed(d->ctx);
 }
@@ -346,15 +384,17 @@ void discovery_on_agent_ready(struct discovery *d)
         each_key(d, true);
         announce(d);
     }
-    d->crash[0] = '\0';
+    d->agent_down = false;
     d->changed(d->ctx);
 }
 
 void discovery_on_announced(struct discovery *d, bool ok, uint32_t n_acked)
 {
     d->n_acked = ok ? n_acked : 0;
-    if (ok && n_acked)
+    if (ok && n_acked) {
         d->acked_ms = clock_ms(d->clock);
+        d->n_unanswered = 0;
+    }
 }
 
 void discovery_on_dht(struct discovery *d, uint32_t n_good, uint64_t n_refused)
@@ -365,211 +405,13 @@ void discovery_on_dht(struct discovery *d, uint32_t n_good, uint64_t n_refused)
 
 void discovery_on_crashed(struct discovery *d, const char *why, uint32_t restart_in_ms, uint32_t n_crashes)
 {
-    snprintf(d->crash, sizeof d->crash, "%s", why);
+    uint32_t at = d->n_crashes_heard++ % CRASHES_MAX;
+    snprintf(d->crashes[at].why, sizeof d->crashes[at].why, "%.199s", why);
+    d->crashes[at].at_ms = clock_ms(d->clock);
+    d->agent_down = true;
     d->agent_ready = false;
     d->n_crashes = n_crashes;
     d->restart_in_ms = restart_in_ms;
     d->crashed_ms = clock_ms(d->clock);
     d->changed(d->ctx);
-}
-
-/* --- known peers ----------------------------------------------------------------------------------------- */
-
-char *discovery_known_text(const struct discovery *d)
-{
-    struct jv *array = jv_array_new();
-    for (uint32_t i = 0; i < d->n_known; i++) {
-        struct jv *row = jv_object_new(), *addresses = jv_array_new();
-        jv_set_hex(row, "id", d->known[i].id.bytes, NODE_ID_BYTES);
-        for (uint32_t k = 0; k < d->known[i].n_addresses; k++) {
-            char text[ADDRESS_TEXT_BYTES];
-            address_text(text, &d->known[i].addresses[k]);
-            jv_append(addresses, jv_text_new(text));
-        }
-        jv_set(row, "addresses", addresses);
-        jv_append(array, row);
-    }
-    char *text = jv_print(array, JV_INDENTED);
-    jv_free(array);
-    return text;
-}
-
-void discovery_take_known(struct discovery *d, struct bytes text)
-{
-    struct jv *array;
-    if (jv_parse(&array, text, NULL, NULL))
-        return; /* a damaged file is only a lost hint */
-    for (size_t i = 0; i < jv_count(array) && i < DISCOVERY_KNOWN_MAX; i++) {
-        const struct jv *row = jv_at(array, i), *list = jv_get(row, "addresses");
-        struct node_id id;
-        struct address addresses[RECORD_ADDRESSES_MAX];
-        uint32_t n = 0;
-        for (size_t k = 0; k < jv_count(list) && n < RECORD_ADDRESSES_MAX; k++)
-            n += address_parse(&addresses[n], jv_text(jv_at(list, k), ""));
-        if (!jv_get_hex(row, "id", id.bytes, NODE_ID_BYTES))
-            continue;
-        remember_known(d, &id, addresses, n);
-        want(d, &id, addresses, n);
-    }
-    jv_free(array);
-}
-
-/* --- diagnosis ------------------------------------------------------------------------------------------- */
-
-static bool is_alone(const struct discovery *d)
-{
-    for (size_t i = 0; i < roster_count(d->roster); i++)
-        if (!roster_at(d->roster, i)->is_self && roster_at(d->roster, i)->alive)
-            return false;
-    return true;
-}
-
-static enum finding_code code_of(const struct failure *f, bool entry)
-{
-    switch (f->fault) {
-    case LINK_FAULT_WRONG_KEY:
-        return FINDING_KEY_MISMATCH;
-    case LINK_FAULT_DUPLICATE:
-        return FINDING_IDENTITY_CONFLICT;
-    case LINK_FAULT_VERSION:
-        return FINDING_PROTOCOL_VERSION_MISMATCH;
-    case LINK_FAULT_CLUSTER:
-        return FINDING_CLUSTER_MISMATCH;
-    case LINK_FAULT_NOT_SWARM:
-        return entry ? FINDING_BOOTSTRAP_NOT_A_SWARM_NODE : FINDING_NONE;
-    default:
-        return entry ? FINDING_BOOTSTRAP_UNREACHABLE : FINDING_NONE;
-    }
-}
-
-static void set_action(struct finding *finding, const struct failure *f, const char *place)
-{
-    switch (finding->code) {
-    case FINDING_KEY_MISMATCH:
-        if (f->inbound)
-            finding_set_action(finding, "shoal init # prints the join token; give it to the node at %s", place);
-        else
-            finding_set_action(finding, "shoal node TOKEN # the token that `shoal init` prints at %s", place);
-        break;
-    case FINDING_IDENTITY_CONFLICT:
-        finding_set_action(finding, "shoal node --state-dir DIR # one of its own for each process");
-        break;
-    case FINDING_CLUSTER_MISMATCH:
-        finding_set_action(finding, "shoal node --cluster NAME # the same for all");
-        break;
-    default:
-        finding_set_action(finding, "shoal doctor --node %s", place);
-        break;
-    }
-}
-
-static void explain_failure(const struct discovery *d, const struct failure *f, bool alone,
-                            struct finding_list *out)
-{
-    bool entry = !f->inbound && is_entry(d, f->host, f->address.port);
-    enum finding_code code = code_of(f, entry);
-    if (code == FINDING_NONE)
-        return;
-    char place[320], address[ADDRESS_TEXT_BYTES] = "";
-    if (f->address.family)
-        address_text(address, &f->address);
-    if (f->inbound)
-        address_ip_text(address, &f->address);
-    if (f->host[0])
-        snprintf(place, sizeof place, "%s:%u", f->host, f->address.port);
-    else
-        snprintf(place, sizeof place, "%s", address);
-    struct finding *finding =
-        finding_add(out, code, FINDING_NO_SHARD, f->inbound ? NULL : &d->self, "%s %s: %s (%u attempt%s)",
-                    f->inbound ? "a process at"
-                    : entry    ? "the entry"
-                               : "the peer",
-                    place, f->text, f->n_attempts, f->n_attempts == 1 ? "" : "s");
-    if (!finding)
-        return;
-    finding->severity = f->inbound || !alone ? SEVERITY_WARNING : SEVERITY_BLOCKER;
-    finding->since_ms = f->first_ms;
-    jv_set_text(finding_evidence(finding), "address", place);
-    jv_set_text(finding_evidence(finding), "step", link_step_name(f->step));
-    jv_set_text(finding_evidence(finding), "fault", link_fault_name(f->fault));
-    jv_set_int(finding_evidence(finding), "attempts", f->n_attempts);
-    set_action(finding, f, place);
-}
-
-static void explain_clocks(const struct discovery *d, struct finding_list *out)
-{
-    for (size_t i = 0; i < roster_count(d->roster); i++) {
-        struct link_info info;
-        const struct roster_entry *entry = roster_at(d->roster, i);
-        if (entry->is_self || !d->links->ops->info(d->links->self, &entry->record.id, &info))
-            continue;
-        int64_t skew = info.clock_skew_ms < 0 ? -info.clock_skew_ms : info.clock_skew_ms;
-        if (skew < SKEW_TOLD_MS)
-            continue;
-        char id[NODE_ID_SHORT_BYTES];
-        node_id_short(id, &entry->record.id);
-        struct finding *f = finding_add(out, FINDING_CLOCK_SKEW, FINDING_NO_SHARD, &entry->record.id,
-                                        "the clock of node %s is %" PRId64 " s %s ours", id, skew / 1000,
-                                        info.clock_skew_ms > 0 ? "ahead of" : "behind");
-        if (f)
-            f->severity = SEVERITY_WARNING;
-        finding_set_action(f, "timedatectl set-ntp true");
-    }
-}
-
-static void explain_agent(const struct discovery *d, struct finding_list *out)
-{
-    uint64_t now = clock_ms(d->clock);
-    if (d->crash[0]) {
-        struct finding *f =
-            finding_add(out, FINDING_AGENT_CRASHED, FINDING_NO_SHARD, &d->self,
-                        "the agent (DHT and BitTorrent) ended: %s; %u times so far, started again in "
-                        "%.1f s",
-                        d->crash, d->n_crashes, (double)d->restart_in_ms / 1000);
-        if (f) {
-            f->severity = SEVERITY_WARNING; /* links, records and loading go on without it */
-            f->since_ms = d->crashed_ms;
-            f->eta_s = (int32_t)(d->restart_in_ms / 1000 + 1);
-            finding_set_action(f, "shoal status");
-        }
-    }
-    bool entry_only = d->config.role == ROLE_ENTRY;
-    if (d->agent_ready && !entry_only && !is_alone(d) && d->announced_ms && !d->acked_ms &&
-        now - d->announced_ms > UNACKED_TOLD_MS) {
-        struct finding *f =
-            finding_add(out, FINDING_ANNOUNCE_UNACKNOWLEDGED, FINDING_NO_SHARD, &d->self,
-                        "this node's announcement was acknowledged by nobody in the DHT (%u good DHT "
-                        "nodes known)",
-                        d->n_dht_good);
-        if (f) {
-            f->severity = SEVERITY_WARNING; /* links and gossip carry the swarm */
-            f->since_ms = d->announced_ms;
-            finding_set_action(f, "shoal doctor");
-        }
-    }
-}
-
-static void explain_refused(const struct discovery *d, struct finding_list *out)
-{
-    if (!d->n_dht_refused)
-        return;
-    struct finding *f = finding_add(
-        out, FINDING_SECURITY_REFUSED, FINDING_NO_SHARD, &d->self,
-        "%" PRIu64 " datagrams without this swarm's key were dropped at the DHT port", d->n_dht_refused);
-    if (f) {
-        f->severity = SEVERITY_INFO;
-        jv_set_int(finding_evidence(f), "datagrams", (int64_t)d->n_dht_refused);
-    }
-}
-
-void discovery_explain(const struct discovery *d, struct finding_list *out)
-{
-    uint64_t now = clock_ms(d->clock);
-    bool alone = is_alone(d);
-    for (uint32_t i = 0; i < d->n_failures; i++)
-        if (now - d->failures[i].last_ms < FAILURE_STALE_MS)
-            explain_failure(d, &d->failures[i], alone, out);
-    explain_clocks(d, out);
-    explain_agent(d, out);
-    explain_refused(d, out);
 }

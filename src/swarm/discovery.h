@@ -3,8 +3,9 @@
  * time. The DHT is never the only way.
  *
  * Announces this node under the cluster's member key and the key of each shard it holds or is assigned; listens
- * under the same keys and asks every 2 s until the roster is complete, then every 10 s. Owner: the node.
- * Thread: loop. */
+ * under the same keys and asks every 2 s until the roster is complete, then every 10 s. An announcement that
+ * nobody acknowledged is repeated after 5, 10, 20 s .. refresh_s. What is heard by announcement is judged by
+ * announced.h. Owner: the node. Thread: loop. */
 #ifndef SWARM_DISCOVERY_H
 #define SWARM_DISCOVERY_H
 
@@ -21,6 +22,12 @@
 #define DISCOVERY_TTL_S         600 /* of an announcement */
 #define DISCOVERY_SHARDS_MAX    4096
 #define DISCOVERY_KNOWN_MAX     256
+#define DISCOVERY_ALONE_MS      3000 /* after joining, until nobody's company is a finding */
+/* Attempts at one address: from so many on it is a warning (a blocker while we are alone) with its history,
+ * before that an info; after so many a peer that is gone is dialed no more until it is heard of again. */
+#define DISCOVERY_ATTEMPTS_TOLD 5
+#define DISCOVERY_ATTEMPTS_MAX  60
+#define DISCOVERY_CRASHES_TOLD  5 /* the same for the agent */
 
 struct discovery_host {
     char host[256];
@@ -72,7 +79,8 @@ char *discovery_known_text(const struct discovery *discovery);
 void discovery_take_known(struct discovery *discovery, struct bytes text);
 
 /* KEY_MISMATCH, IDENTITY_CONFLICT, PROTOCOL_VERSION_MISMATCH, CLOCK_SKEW, AGENT_CRASHED, BOOTSTRAP_UNREACHABLE,
- * BOOTSTRAP_NOT_A_SWARM_NODE, CLUSTER_MISMATCH, ANNOUNCE_UNACKNOWLEDGED, SECURITY_REFUSED. */
+ * BOOTSTRAP_NOT_A_SWARM_NODE, ALONE_IN_CLUSTER, CLUSTER_MISMATCH, ANNOUNCE_UNACKNOWLEDGED, PEER_UNREACHABLE,
+ * SECURITY_REFUSED. */
 void discovery_explain(const struct discovery *discovery, struct finding_list *out);
 
 #endif

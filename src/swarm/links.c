@@ -118,6 +118,8 @@ void links_tell_failed(struct links_table *table, const struct links_leg *leg, e
     attempt.inbound = leg->link && !link_is_dialed(leg->link);
     if (leg->link)
         link_address_of(&attempt.address, link_remote(leg->link));
+    if (leg->link && fault == LINK_FAULT_CLUSTER)
+        memcpy(attempt.cluster, link_peer(leg->link)->hello.cluster, sizeof attempt.cluster);
     if (leg->peer)
         attempt.id = leg->peer->id;
     if (dialer) {

@@ -83,6 +83,7 @@ struct link_attempt {
     enum link_step step;
     enum link_fault fault;
     const char *text; /* one sentence with numbers */
+    char cluster[64]; /* CLUSTER: the other side's, where it said so; "" */
     uint32_t n_attempts;
     uint64_t retry_in_ms; /* 0: no retry (inbound) */
 };

@@ -1,6 +1,5 @@
 #include "wire/announcement.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -53,6 +52,16 @@ static bool body_decode(struct announcement *a, struct bytes in)
         if (!address_read(&a->addresses[i], &r))
             return false;
     return reader_done(&r);
+}
+
+struct sha256 announcement_content(const struct announcement *announcement)
+{
+    struct buffer body;
+    buffer_init(&body, ANNOUNCEMENT_BYTES_MAX);
+    body_encode(&body, announcement);
+    struct sha256 hash = sha256_of(body.data, body.size);
+    buffer_free(&body);
+    return hash;
 }
 
 void announcement_seal(struct buffer *out, const struct announcement *announcement, const struct key_pair *pair,
@@ -112,7 +121,7 @@ enum status announcement_open(struct announcement *out, struct bytes stored,
     else
         status = check(&a, sequence, wall_ms, err);
     buffer_free(&body);
-    if (!status)
+    if (!status || status == STATUS_TIMEOUT)
         *out = a;
     return status;
 }

@@ -8,6 +8,7 @@
 #ifndef WIRE_ANNOUNCEMENT_H
 #define WIRE_ANNOUNCEMENT_H
 
+#include "base/hash.h"
 #include "wire/address.h"
 #include "wire/node_id.h"
 
@@ -29,10 +30,13 @@ struct announcement {
 void announcement_seal(struct buffer *out, const struct announcement *announcement, const struct key_pair *pair,
                        const struct shared_key *announce_key);
 /* REFUSED: not sealed with our key, or the signature is another's; TIMEOUT: expired, or issued in the future
- * (the text gives the seconds); BAD_DATA: the body. */
+ * (the text gives the seconds), and `out` is filled in all the same: the signature is good; BAD_DATA: the body.
+ */
 enum status announcement_open(struct announcement *out, struct bytes stored,
                               const struct shared_key *announce_key, int64_t wall_ms, struct error *err);
 uint64_t announcement_value_id(const struct node_id *id);
+/* Hash of all that the signature covers: equal sequence and other content is equivocation. */
+struct sha256 announcement_content(const struct announcement *announcement);
 
 /* DHT keys: keyed hash of the cluster's name (members), or of name and shard. NULL cluster: the key under which
  * all clusters of one swarm key list themselves. */
