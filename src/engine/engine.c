@@ -405,7 +405,7 @@ enum status engine_create(struct engine **out, const struct engine_config *confi
     engine->team = team_new(c.n_threads, kernels_thread_start);
     engine->config.n_threads = team_n_threads(engine->team);
     engine->sequences = sequences_new(c.n_slots, c.n_ctx);
-    engine->forward = forward_new(c.kernels, c.kv_type, engine->team);
+    engine->forward = forward_new(c.kernels, c.kv_type, c.n_ctx, engine->team);
     engine->batch = mem_new(sizeof *engine->batch);
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->wake, NULL);

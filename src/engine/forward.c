@@ -1,7 +1,7 @@
 #include "engine/forward.h"
 
 #include "base/mem.h"
-#include "engine/pass.h"
+#include "engine/ops.h"
 #include "engine/team.h"
 
 #include <string.h>
@@ -21,6 +21,7 @@ struct output_row {
 struct forward {
     const struct kernels *kernels;
     enum kv_type kv_type;
+    uint32_t n_ctx;
     struct team *team;
     struct hparams made_for; /* what the buffers fit */
     struct pass_buffers buffers;
@@ -48,11 +49,13 @@ static void find_input_kinds(struct forward *f)
     }
 }
 
-struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, struct team *team)
+struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, uint32_t n_ctx,
+                            struct team *team)
 {
     struct forward *f = mem_new(sizeof *f);
     f->kernels = kernels;
     f->kv_type = kv_type;
+    f->n_ctx = n_ctx;
     f->team = team;
     find_input_kinds(f);
     return f;
@@ -64,8 +67,9 @@ struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type,
 static void free_buffers(struct forward *f)
 {
     struct pass_buffers *b = &f->buffers;
-    float *floats[] = {b->x,    b->normed, b->product, b->q,   b->k,        b->v,     b->attended,
-                       b->gate, b->up,     b->cos,     b->sin, b->partials, f->logits};
+    float *floats[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
+                       b->v,   b->attended,  b->gate,      b->up,       b->cos,
+                       b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
 
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
         mem_free(floats[i]);
@@ -130,6 +134,10 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
     b->up = take_floats(f, n_rows, hp->n_ff, &ok);
     b->cos = take_floats(f, n_rows, hp->n_rot / 2, &ok);
     b->sin = take_floats(f, n_rows, hp->n_rot / 2, &ok);
+    if (hp->rope_freq_base_local > 0) {
+        b->cos_local = take_floats(f, n_rows, hp->n_rot / 2, &ok);
+        b->sin_local = take_floats(f, n_rows, hp->n_rot / 2, &ok);
+    }
     for (uint32_t i = 0; i < f->n_inputs; i++)
         b->prepared[i] = take(f, prepared_bytes(f, hp, i, n_rows), &ok);
     b->partials_stride = (pass_partials_floats(hp) + 15) / 16 * 16;
@@ -216,7 +224,8 @@ static struct pass pass_new(struct forward *f, struct crew *crew, struct batch *
                          .buffers = &f->buffers,
                          .n_rows = n_rows,
                          .n_workers = team_n_threads(f->team),
-                         .kv_type = f->kv_type};
+                         .kv_type = f->kv_type,
+                         .n_ctx = f->n_ctx};
 }
 
 struct forward_job {
@@ -232,13 +241,9 @@ static void run_layers(struct crew *crew, void *arg)
     struct pass pass = pass_new(job->forward, crew, job->batch, job->batch->n_rows);
 
     pass_begin(&pass);
-    switch (pass.hparams->arch) {
-    case ARCH_LLAMA:
-        arch_llama_layers(&pass);
-        break;
-    case ARCH_COUNT:
-        break;
-    }
+    arch_layer_fn run_layer = arch_layer(pass.hparams->arch);
+    for (uint32_t layer = job->batch->layer_first; layer < job->batch->layer_end; layer++)
+        run_layer(&pass, pass_layer(&pass, layer), layer);
     pass_end(&pass);
 }
 

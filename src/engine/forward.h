@@ -8,7 +8,8 @@
 struct forward;
 struct team;
 
-struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, struct team *team);
+struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, uint32_t n_ctx,
+                            struct team *team);
 void forward_free(struct forward *forward); /* NULL is fine */
 
 /* Most rows a batch of this model may have, so that scratch memory stays bounded: at least

@@ -1,26 +1,13 @@
 #include "engine/pass.h"
 
+#include "engine/pass_private.h"
 #include "kernels/rope.h"
 
 #include <math.h>
 #include <string.h>
 
-/* How operations are cut. Sizes are measured compromises: a part must be worth its turn at the team's counter
- * (about 0.1 us), and there must be enough of them to keep all workers busy to the end. */
-#define ROWS_A_PART        8     /* of the batch, for work on vectors */
-#define PARTS_A_WORKER     4     /* of a matrix */
-#define PART_PRODUCTS_MIN  16384 /* multiplications that make a part of a matrix worth it */
-#define ATTEND_ROWS_A_PART 16
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint32_t n_blocks(uint32_t n, uint32_t of)
-{
-    return n / of + (n % of != 0);
-}
+#define PARTS_A_WORKER    4     /* of a matrix */
+#define PART_PRODUCTS_MIN 16384 /* multiplications that make a part of a matrix worth it */
 
 const struct layer_weights *pass_layer(const struct pass *pass, uint32_t layer)
 {
@@ -42,28 +29,49 @@ static bool is_finite(const float *x, size_t n)
 /* --- begin and end -----------------------------------------------------------------------------------------
  */
 
+static void embed(const struct pass *pass, float *x, uint32_t token)
+{
+    const struct matrix *m = weights_embedding(pass->batch->embedding);
+    float scale = pass->hparams->embd_scale;
+
+    pass->kernels->types[m->type].row(x, m->packed, m->n_rows, m->n_cols, token);
+    for (uint32_t i = 0; scale != 1.0F && i < m->n_cols; i++)
+        x[i] *= scale;
+}
+
+/* Probes are in their original context everywhere, whatever this engine's is. */
+static void turn_angles(const struct pass *pass, const struct batch_span *span, uint32_t row)
+{
+    const struct batch *batch = pass->batch;
+    const struct pass_buffers *b = pass->buffers;
+    const struct rope_tables *rope = weights_rope(batch->parts[batch->part_of_layer[batch->layer_first]]);
+    uint32_t n_pairs = pass->hparams->n_rot / 2, position = batch->positions[row];
+    bool is_beyond = !span->sequence->is_probe && pass->n_ctx > pass->hparams->rope_ctx_orig;
+    size_t at = (size_t)row * n_pairs;
+
+    rope_angles(b->cos + at, b->sin + at, is_beyond ? rope->beyond : rope->within, n_pairs, position,
+                rope->magnitude);
+    if (b->cos_local)
+        rope_angles(b->cos_local + at, b->sin_local + at, rope->local, n_pairs, position, 1.0F);
+}
+
 static void begin_row(const struct pass *pass, uint32_t row)
 {
     const struct batch *batch = pass->batch;
     const struct pass_buffers *b = pass->buffers;
-    uint32_t n_embd = pass->hparams->n_embd, n_pairs = pass->hparams->n_rot / 2;
-    const struct weights *weights = batch->parts[batch->part_of_layer[batch->layer_first]];
+    uint32_t n_embd = pass->hparams->n_embd;
     const struct batch_span *span = &batch->spans[batch->span_of_row[row]];
     float *x = b->x + (size_t)row * n_embd;
 
-    if (batch->layer_first == 0) {
-        const struct matrix *m = weights_embedding(batch->embedding);
-        pass->kernels->types[m->type].row(x, m->packed, m->n_rows, m->n_cols, batch->tokens[row]);
-    } else {
+    if (batch->layer_first == 0)
+        embed(pass, x, batch->tokens[row]);
+    else
         memcpy(x, span->step->hidden_in + (size_t)(row - span->first_row) * n_embd, n_embd * sizeof *x);
-    }
     if (!is_finite(x, n_embd)) {
         pass->batch->spans[batch->span_of_row[row]].is_bad = true;
         memset(x, 0, n_embd * sizeof *x); /* nothing that spreads */
     }
-    if (n_pairs)
-        rope_angles(b->cos + (size_t)row * n_pairs, b->sin + (size_t)row * n_pairs,
-                    weights_rope_frequencies(weights), n_pairs, batch->positions[row], 1.0F);
+    turn_angles(pass, span, row);
 }
 
 static void end_row(const struct pass *pass, uint32_t row)
@@ -86,26 +94,26 @@ struct rows_part {
 static void run_rows(void *arg, uint32_t index, uint32_t worker)
 {
     const struct rows_part *part = arg;
-    uint32_t first = index * ROWS_A_PART, end = min_u32(first + ROWS_A_PART, part->pass->n_rows);
+    uint32_t first = index * PASS_ROWS_A_PART, end = pass_min(first + PASS_ROWS_A_PART, part->pass->n_rows);
     (void)worker;
     for (uint32_t row = first; row < end; row++)
         part->row(part->pass, row);
 }
 
-static void each_row(struct pass *pass, void (*row)(const struct pass *pass, uint32_t row))
+void pass_each_row(struct pass *pass, void (*row)(const struct pass *pass, uint32_t row))
 {
     struct rows_part part = {.pass = pass, .row = row};
-    crew_share(pass->crew, n_blocks(pass->n_rows, ROWS_A_PART), run_rows, &part);
+    crew_share(pass->crew, pass_n_blocks(pass->n_rows, PASS_ROWS_A_PART), run_rows, &part);
 }
 
 void pass_begin(struct pass *pass)
 {
-    each_row(pass, begin_row);
+    pass_each_row(pass, begin_row);
 }
 
 void pass_end(struct pass *pass)
 {
-    each_row(pass, end_row);
+    pass_each_row(pass, end_row);
 }
 
 /* --- inputs of matrices ------------------------------------------------------------------------------------
@@ -129,7 +137,7 @@ static void run_input(void *arg, uint32_t index, uint32_t worker)
     const struct input_part *part = arg;
     const struct pass *pass = part->pass;
     uint32_t n_rows = pass->n_rows, n_cols = part->n_cols;
-    uint32_t first = index * ROWS_A_PART, end = min_u32(first + ROWS_A_PART, n_rows);
+    uint32_t first = index * PASS_ROWS_A_PART, end = pass_min(first + PASS_ROWS_A_PART, n_rows);
     const float *x = part->x;
     (void)worker;
 
@@ -155,13 +163,13 @@ void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n
                 const struct matrix *const *matrices, uint32_t n_matrices)
 {
     struct input_part part = {pass, x, norm, n_cols, matrices, n_matrices};
-    crew_share(pass->crew, n_blocks(pass->n_rows, ROWS_A_PART), run_input, &part);
+    crew_share(pass->crew, pass_n_blocks(pass->n_rows, PASS_ROWS_A_PART), run_input, &part);
 }
 
 /* --- matrices ----------------------------------------------------------------------------------------------
  */
 
-enum after { AFTER_NOTHING, AFTER_ADD, AFTER_SWIGLU };
+enum after { AFTER_NOTHING, AFTER_ADD, AFTER_GATE };
 
 #define PRODUCTS_MAX 3
 
@@ -198,7 +206,7 @@ static void finish_rows(const struct multiply_part *part, uint32_t first, uint32
         size_t at = t * stride + first;
         float *out = part->products[0].out + at;
         if (part->after == AFTER_ADD)
-            k->add(part->x + at, part->x + at, out, n);
+            k->add_scaled(part->x + at, out, part->pass->hparams->residual_scale, n);
         else
             k->swiglu(out, out, part->products[1].out + at, n);
     }
@@ -216,7 +224,7 @@ static void run_multiply(void *arg, uint32_t index, uint32_t worker)
     uint32_t n_rows = part->products[i].matrix->n_rows, step = part->rows_a_part[i];
     uint32_t first = index * step, end = n_rows - first < step ? n_rows : first + step;
     multiply_rows(part, &part->products[i], first, end);
-    if (part->after == AFTER_SWIGLU)
+    if (part->after == AFTER_GATE)
         multiply_rows(part, &part->products[1], first, end);
     if (part->after != AFTER_NOTHING)
         finish_rows(part, first, end);
@@ -236,8 +244,8 @@ static uint32_t least_common_multiple(uint32_t a, uint32_t b)
 /* Whole panels; enough parts for all workers unless they would be too small. */
 static uint32_t rows_a_part(const struct pass *pass, const struct matrix *m, uint32_t panel)
 {
-    uint32_t n_panels = n_blocks(m->n_rows, panel);
-    uint32_t wanted = n_blocks(n_panels, pass->n_workers * PARTS_A_WORKER);
+    uint32_t n_panels = pass_n_blocks(m->n_rows, panel);
+    uint32_t wanted = pass_n_blocks(n_panels, pass->n_workers * PARTS_A_WORKER);
     uint64_t products = (uint64_t)panel * m->n_cols * pass->n_rows;
     uint64_t least = PART_PRODUCTS_MIN / products + 1;
     return panel * (wanted < least ? (uint32_t)least : wanted);
@@ -245,17 +253,17 @@ static uint32_t rows_a_part(const struct pass *pass, const struct matrix *m, uin
 
 static void multiply(struct pass *pass, struct multiply_part *part)
 {
-    uint32_t n_parts = 0, n_cut = part->after == AFTER_SWIGLU ? 1 : part->n_products;
+    uint32_t n_parts = 0, n_cut = part->after == AFTER_GATE ? 1 : part->n_products;
 
     part->pass = pass;
     for (uint32_t i = 0; i < n_cut; i++) {
         const struct matrix *m = part->products[i].matrix;
         uint32_t panel = pass->kernels->types[m->type].panel_rows;
-        if (part->after == AFTER_SWIGLU)
+        if (part->after == AFTER_GATE)
             panel =
                 least_common_multiple(panel, pass->kernels->types[part->products[1].matrix->type].panel_rows);
         part->rows_a_part[i] = rows_a_part(pass, m, panel);
-        n_parts += n_blocks(m->n_rows, part->rows_a_part[i]);
+        n_parts += pass_n_blocks(m->n_rows, part->rows_a_part[i]);
         part->end_part[i] = n_parts;
     }
     crew_share(pass->crew, n_parts, run_multiply, part);
@@ -276,126 +284,10 @@ void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x)
     multiply(pass, &part);
 }
 
-void pass_multiply_swiglu(struct pass *pass, const struct matrix *gate, const struct matrix *up)
+void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up)
 {
     struct multiply_part part = {.products = {{gate, pass->buffers->gate}, {up, pass->buffers->up}},
                                  .n_products = 2,
-                                 .after = AFTER_SWIGLU};
+                                 .after = AFTER_GATE};
     multiply(pass, &part);
-}
-
-/* --- attention ---------------------------------------------------------------------------------------------
- */
-
-struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type)
-{
-    return (struct kv_layout){.n_kv_heads = hparams->n_kv_heads,
-                              .head_dim_k = hparams->head_dim_k,
-                              .head_dim_v = hparams->head_dim_v,
-                              .element = kv_type == KV_F32 ? KV_ELEMENT_F32 : KV_ELEMENT_F16};
-}
-
-static void *const *tiles_of(const struct pass *pass, const struct batch_span *span, uint32_t layer)
-{
-    uint16_t part = pass->batch->part_of_layer[layer];
-    return kv_cache_tiles(span->sequence->caches[part], layer - weights_first_layer(pass->batch->parts[part]));
-}
-
-static struct kv_layout layout_of(const struct pass *pass, const struct batch_span *span)
-{
-    return pass_kv_layout(pass->hparams, span->sequence->is_probe ? KV_F16 : pass->kv_type);
-}
-
-struct layer_part {
-    const struct pass *pass;
-    uint32_t layer;
-    enum rope_style style;
-    float scale;
-};
-
-static void rope_store_row(const struct layer_part *part, uint32_t row)
-{
-    const struct pass *pass = part->pass;
-    const struct hparams *hp = pass->hparams;
-    const struct pass_buffers *b = pass->buffers;
-    const struct batch_span *span = &pass->batch->spans[pass->batch->span_of_row[row]];
-    struct kv_layout layout = layout_of(pass, span);
-    uint32_t n_pairs = hp->n_rot / 2, position = pass->batch->positions[row];
-    const float *cos = b->cos + (size_t)row * n_pairs, *sin = b->sin + (size_t)row * n_pairs;
-    float *q = b->q + (size_t)row * hp->n_heads * hp->head_dim_k;
-    float *k = b->k + (size_t)row * hp->n_kv_heads * hp->head_dim_k;
-    const float *v = b->v + (size_t)row * hp->n_kv_heads * hp->head_dim_v;
-
-    if (n_pairs) {
-        pass->kernels->rope[part->style](q, hp->n_heads, hp->head_dim_k, hp->n_rot, cos, sin);
-        pass->kernels->rope[part->style](k, hp->n_kv_heads, hp->head_dim_k, hp->n_rot, cos, sin);
-    }
-    pass->kernels->kv_store(&layout, tiles_of(pass, span, part->layer)[position / KV_TILE_POSITIONS],
-                            position % KV_TILE_POSITIONS, k, v);
-}
-
-static void run_rope_store(void *arg, uint32_t index, uint32_t worker)
-{
-    const struct layer_part *part = arg;
-    uint32_t first = index * ROWS_A_PART, end = min_u32(first + ROWS_A_PART, part->pass->n_rows);
-    (void)worker;
-    for (uint32_t row = first; row < end; row++)
-        rope_store_row(part, row);
-}
-
-void pass_rope_store(struct pass *pass, uint32_t layer, enum rope_style style)
-{
-    struct layer_part part = {.pass = pass, .layer = layer, .style = style};
-    crew_share(pass->crew, n_blocks(pass->n_rows, ROWS_A_PART), run_rope_store, &part);
-}
-
-size_t pass_partials_floats(const struct hparams *hp)
-{
-    size_t group = hp->n_heads / hp->n_kv_heads;
-    return 2 * ATTEND_ROWS_A_PART * group * attention_partial_floats(hp->head_dim_v);
-}
-
-/* Rows [first, end) of one span for one kv head. */
-static void attend_rows(const struct layer_part *part, const struct batch_span *span, uint32_t first,
-                        uint32_t end, uint32_t kv_head, uint32_t worker)
-{
-    const struct pass *pass = part->pass;
-    const struct hparams *hp = pass->hparams;
-    const struct pass_buffers *b = pass->buffers;
-    size_t q_stride = (size_t)hp->n_heads * hp->head_dim_k, out_stride = (size_t)hp->n_heads * hp->head_dim_v;
-    struct attention attention = {
-        .layout = layout_of(pass, span), .n_heads = hp->n_heads, .scale = part->scale};
-    struct attention_queries queries = {.q = b->q + first * q_stride,
-                                        .q_stride = q_stride,
-                                        .positions = pass->batch->positions + first,
-                                        .n_tokens = end - first};
-    kernels_attend(pass->kernels, &attention, tiles_of(pass, span, part->layer), kv_head, &queries,
-                   b->attended + first * out_stride, out_stride, b->partials + worker * b->partials_stride);
-}
-
-/* Parts: blocks of rows that do not cross spans, times kv heads. */
-static void run_attend(void *arg, uint32_t index, uint32_t worker)
-{
-    const struct layer_part *part = arg;
-    const struct batch *batch = part->pass->batch;
-    uint32_t n_kv_heads = part->pass->hparams->n_kv_heads;
-    uint32_t block = index / n_kv_heads, i = 0, n;
-
-    while (block >= (n = n_blocks(batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART))) {
-        block -= n;
-        i++;
-    }
-    const struct batch_span *span = &batch->spans[i];
-    uint32_t first = block * ATTEND_ROWS_A_PART;
-    uint32_t end = min_u32(first + ATTEND_ROWS_A_PART, span->step->n_tokens);
-    attend_rows(part, span, span->first_row + first, span->first_row + end, index % n_kv_heads, worker);
-}
-
-void pass_attend(struct pass *pass, uint32_t layer, float scale)
-{
-    struct layer_part part = {.pass = pass, .layer = layer, .scale = scale};
-    uint32_t blocks = 0;
-    for (uint32_t i = 0; i < pass->batch->n_spans; i++)
-        blocks += n_blocks(pass->batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART);
-    crew_share(pass->crew, blocks * pass->hparams->n_kv_heads, run_attend, &part);
 }

@@ -21,6 +21,7 @@ struct pass_buffers {
     float *q, *k, *v, *attended;         /* heads */
     float *gate, *up;                    /* n_ff */
     float *cos, *sin;                    /* n_rot / 2 */
+    float *cos_local, *sin_local;        /* of layers with a window where they differ, else NULL */
     void *prepared[PASS_INPUTS_MAX];     /* inputs of matrices, by kind of activation */
     float *partials;                     /* of attention, for each worker */
     size_t partials_stride;              /* floats a worker */
@@ -36,6 +37,7 @@ struct pass {
     uint32_t n_rows; /* of the batch, or those that go through the output */
     uint32_t n_workers;
     enum kv_type kv_type; /* of serving sequences */
+    uint32_t n_ctx;       /* positions that one of them may have */
 };
 
 struct product {
@@ -55,18 +57,16 @@ void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n
                 const struct matrix *const *matrices, uint32_t n_matrices);
 /* Products of the input that was readied for these matrices, at most 3. */
 void pass_multiply(struct pass *pass, const struct product *products, uint32_t n_products);
-/* x += product of the readied input. */
+/* x += product of the readied input, times the model's residual scale. */
 void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x);
 /* gate = silu(gate's product) * up's product. */
-void pass_multiply_swiglu(struct pass *pass, const struct matrix *gate, const struct matrix *up);
+void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up);
 
-/* Turns q and k by their positions and stores k and v. */
-void pass_rope_store(struct pass *pass, uint32_t layer, enum rope_style style);
-/* attended from q and what was stored up to each row's position. */
-void pass_attend(struct pass *pass, uint32_t layer, float scale);
-
-/* One per architecture: layers [batch->layer_first, layer_end) over x. */
-void arch_llama_layers(struct pass *pass);
+/* Adds biases to q, k and v, norms and turns the heads of q and k, as far as the model does, and stores k and
+ * v. */
+void pass_store(struct pass *pass, const struct layer_weights *weights, uint32_t layer, enum rope_style style);
+/* attended from q and what was stored up to each row's position, as far back as the layer sees. */
+void pass_attend(struct pass *pass, uint32_t layer);
 
 struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type);
 size_t pass_partials_floats(const struct hparams *hparams); /* for one worker */

@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "engine/weights_layout.h"
 #include "kernels/kernels.h"
-#include "kernels/rope.h"
 #include "model/gguf.h"
 #include "model/tensors.h"
 
@@ -11,9 +10,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define CHUNK_BYTES         ((size_t)4 << 20) /* read and packed at a time, by one thread */
-#define LOADER_THREADS_MAX  64
-#define WEIGHTS_ROPE_FACTOR 1e-6F /* a factor this small would only overflow angles */
+#define CHUNK_BYTES        ((size_t)4 << 20) /* read and packed at a time, by one thread */
+#define LOADER_THREADS_MAX 64
 
 struct weights {
     const struct kernels *kernels;
@@ -24,7 +22,8 @@ struct weights {
     struct layer_weights *layers; /* [span's] */
     struct matrix embedding, output;
     const float *output_norm;
-    double *rope_frequencies; /* [n_rot / 2] */
+    struct gated *experts; /* [span's][n_experts], of all layers */
+    struct rope_tables rope;
 };
 
 /* --- what goes where ---------------------------------------------------------------------------------------
@@ -87,11 +86,11 @@ static const float *place_vector(struct loader *loader, enum tensor_role role, u
     return (const float *)(const void *)chunk.destination;
 }
 
-static void add_matrix_chunks(struct loader *loader, const struct gguf_tensor *tensor,
-                              const struct matrix *matrix, uint8_t *destination)
+/* `offset`: where the matrix begins in the tensor's data. */
+static void add_matrix_chunks(struct loader *loader, const struct gguf_tensor *tensor, uint64_t offset,
+                              uint64_t row_bytes, const struct matrix *matrix, uint8_t *destination)
 {
     uint32_t panel = loader->kernels->types[matrix->type].panel_rows;
-    uint64_t row_bytes = tensor->bytes / matrix->n_rows;
     uint64_t n = CHUNK_BYTES / row_bytes / panel * panel;
     uint32_t rows = n < panel ? panel : n < matrix->n_rows ? (uint32_t)n : matrix->n_rows;
 
@@ -101,7 +100,7 @@ static void add_matrix_chunks(struct loader *loader, const struct gguf_tensor *t
                               .matrix = *matrix,
                               .row_first = first,
                               .n_rows = n_rows,
-                              .offset = first * row_bytes,
+                              .offset = offset + first * row_bytes,
                               .bytes = n_rows * row_bytes,
                               .destination = destination};
         add_chunk(loader, &chunk);
@@ -109,37 +108,113 @@ static void add_matrix_chunks(struct loader *loader, const struct gguf_tensor *t
     }
 }
 
-static struct matrix place_matrix(struct loader *loader, enum tensor_role role, uint32_t layer)
+/* A matrix of its own from the rows [row_first, row_first + n_rows) of a tensor, counted through all its
+ * dimensions. */
+static struct matrix place_rows(struct loader *loader, enum tensor_role role, uint32_t layer,
+                                uint64_t row_first, uint32_t n_rows)
 {
     const struct gguf_tensor *tensor = tensor_table_get(loader->table, role, layer);
     struct matrix matrix = {.packed = NULL};
 
     if (!tensor)
         return matrix;
+    uint64_t row_bytes = tensor->bytes / (tensor->dims[1] * tensor->dims[2]);
     matrix.type = (enum tensor_type)tensor->type;
     matrix.n_cols = (uint32_t)tensor->dims[0];
-    matrix.n_rows = (uint32_t)tensor->dims[1];
-    size_t bytes = loader->kernels->types[matrix.type].packed_bytes(matrix.n_rows, matrix.n_cols);
-    uint8_t *destination = take_memory(loader, bytes);
+    matrix.n_rows = n_rows;
+    uint8_t *destination =
+        take_memory(loader, loader->kernels->types[matrix.type].packed_bytes(n_rows, matrix.n_cols));
     matrix.packed = destination;
     if (destination)
-        add_matrix_chunks(loader, tensor, &matrix, destination);
-    if (role != TENSOR_TOKEN_EMBD)
-        loader->weights->bytes_per_token += bytes;
+        add_matrix_chunks(loader, tensor, row_first * row_bytes, row_bytes, &matrix, destination);
     return matrix;
+}
+
+static size_t matrix_bytes(const struct loader *loader, const struct matrix *m)
+{
+    return m->n_rows ? loader->kernels->types[m->type].packed_bytes(m->n_rows, m->n_cols) : 0;
+}
+
+static struct matrix place_matrix(struct loader *loader, enum tensor_role role, uint32_t layer)
+{
+    const struct gguf_tensor *tensor = tensor_table_get(loader->table, role, layer);
+    return place_rows(loader, role, layer, 0, tensor ? (uint32_t)tensor->dims[1] : 0);
+}
+
+static void place_qkv(struct loader *loader, uint32_t layer, struct layer_weights *out)
+{
+    const struct hparams *hp = &loader->weights->hparams;
+    uint32_t n_q = hp->n_heads * hp->head_dim_k, n_k = hp->n_kv_heads * hp->head_dim_k;
+
+    if (tensor_table_get(loader->table, TENSOR_ATTN_QKV, layer)) {
+        out->q = place_rows(loader, TENSOR_ATTN_QKV, layer, 0, n_q);
+        out->k = place_rows(loader, TENSOR_ATTN_QKV, layer, n_q, n_k);
+        out->v = place_rows(loader, TENSOR_ATTN_QKV, layer, n_q + n_k, hp->n_kv_heads * hp->head_dim_v);
+    } else {
+        out->q = place_matrix(loader, TENSOR_ATTN_Q, layer);
+        out->k = place_matrix(loader, TENSOR_ATTN_K, layer);
+        out->v = place_matrix(loader, TENSOR_ATTN_V, layer);
+    }
+}
+
+static void place_feed_forward(struct loader *loader, uint32_t layer, struct gated *out)
+{
+    const struct gguf_tensor *up = tensor_table_get(loader->table, TENSOR_FFN_UP, layer);
+    uint32_t n_ff = loader->weights->hparams.n_ff;
+
+    if (up && up->dims[1] == 2 * (uint64_t)n_ff) { /* both in one, the gate first */
+        out->gate = place_rows(loader, TENSOR_FFN_UP, layer, 0, n_ff);
+        out->up = place_rows(loader, TENSOR_FFN_UP, layer, n_ff, n_ff);
+    } else {
+        out->gate = place_matrix(loader, TENSOR_FFN_GATE, layer);
+        out->up = place_matrix(loader, TENSOR_FFN_UP, layer);
+    }
+    out->down = place_matrix(loader, TENSOR_FFN_DOWN, layer);
+}
+
+static void place_experts(struct loader *loader, uint32_t layer, struct layer_weights *out)
+{
+    struct weights *w = loader->weights;
+    uint32_t n_ff = w->hparams.n_ff, n_embd = w->hparams.n_embd, n_experts = w->hparams.n_experts;
+
+    if (!n_experts)
+        return;
+    out->router = place_matrix(loader, TENSOR_FFN_ROUTER, layer);
+    out->experts = w->experts + (size_t)(layer - w->span.first_layer) * n_experts;
+    for (uint32_t e = 0; e < n_experts; e++)
+        out->experts[e] = (struct gated){
+            .gate = place_rows(loader, TENSOR_EXPERTS_GATE, layer, (uint64_t)e * n_ff, n_ff),
+            .up = place_rows(loader, TENSOR_EXPERTS_UP, layer, (uint64_t)e * n_ff, n_ff),
+            .down = place_rows(loader, TENSOR_EXPERTS_DOWN, layer, (uint64_t)e * n_embd, n_embd)};
+}
+
+/* What one token reads of a layer: of the experts, those that it takes. */
+static size_t layer_bytes_per_token(const struct loader *loader, const struct layer_weights *l)
+{
+    const struct gated *ffn = l->experts ? &l->experts[0] : &l->ffn;
+    size_t n = l->experts ? loader->weights->hparams.n_experts_used : 1;
+    return matrix_bytes(loader, &l->q) + matrix_bytes(loader, &l->k) + matrix_bytes(loader, &l->v) +
+           matrix_bytes(loader, &l->attn_output) + matrix_bytes(loader, &l->router) +
+           n * (matrix_bytes(loader, &ffn->gate) + matrix_bytes(loader, &ffn->up) +
+                matrix_bytes(loader, &ffn->down));
 }
 
 static void place_layer(struct loader *loader, uint32_t layer, struct layer_weights *out)
 {
     out->attn_norm = place_vector(loader, TENSOR_ATTN_NORM, layer);
-    out->q = place_matrix(loader, TENSOR_ATTN_Q, layer);
-    out->k = place_matrix(loader, TENSOR_ATTN_K, layer);
-    out->v = place_matrix(loader, TENSOR_ATTN_V, layer);
+    place_qkv(loader, layer, out);
+    out->q_bias = place_vector(loader, TENSOR_ATTN_Q_BIAS, layer);
+    out->k_bias = place_vector(loader, TENSOR_ATTN_K_BIAS, layer);
+    out->v_bias = place_vector(loader, TENSOR_ATTN_V_BIAS, layer);
+    out->q_norm = place_vector(loader, TENSOR_ATTN_Q_NORM, layer);
+    out->k_norm = place_vector(loader, TENSOR_ATTN_K_NORM, layer);
     out->attn_output = place_matrix(loader, TENSOR_ATTN_OUTPUT, layer);
+    out->attn_post_norm = place_vector(loader, TENSOR_ATTN_POST_NORM, layer);
     out->ffn_norm = place_vector(loader, TENSOR_FFN_NORM, layer);
-    out->gate = place_matrix(loader, TENSOR_FFN_GATE, layer);
-    out->up = place_matrix(loader, TENSOR_FFN_UP, layer);
-    out->down = place_matrix(loader, TENSOR_FFN_DOWN, layer);
+    place_feed_forward(loader, layer, &out->ffn);
+    place_experts(loader, layer, out);
+    out->ffn_post_norm = place_vector(loader, TENSOR_FFN_POST_NORM, layer);
+    loader->weights->bytes_per_token += layer_bytes_per_token(loader, out);
 }
 
 static void place_all(struct loader *loader)
@@ -156,11 +231,10 @@ static void place_all(struct loader *loader)
     w->output_norm = place_vector(loader, TENSOR_OUTPUT_NORM, TENSOR_NO_LAYER);
     if (w->span.embedding && tensor_table_is_tied(loader->table)) { /* held once, used twice */
         w->output = w->embedding;
-        w->bytes_per_token +=
-            loader->kernels->types[w->output.type].packed_bytes(w->output.n_rows, w->output.n_cols);
     } else {
         w->output = place_matrix(loader, TENSOR_OUTPUT, TENSOR_NO_LAYER);
     }
+    w->bytes_per_token += matrix_bytes(loader, &w->output);
 }
 
 /* --- reading and packing -----------------------------------------------------------------------------------
@@ -253,38 +327,18 @@ static enum status load_in_parallel(struct loader *loader, uint32_t n_threads, s
     return loader->status;
 }
 
-/* --- rotary frequencies ------------------------------------------------------------------------------------
- */
-
-static enum status make_rope(struct weights *w, const float *factors, struct error *err)
-{
-    uint32_t n_pairs = w->hparams.n_rot / 2;
-
-    for (uint32_t i = 0; factors && i < n_pairs; i++)
-        if (!(factors[i] >= WEIGHTS_ROPE_FACTOR && factors[i] <= 1 / WEIGHTS_ROPE_FACTOR))
-            return error_set(err, STATUS_BAD_DATA,
-                             "rope_freqs.weight: factor %u is %g; it must be from %g to %g", i,
-                             (double)factors[i], (double)WEIGHTS_ROPE_FACTOR, 1 / (double)WEIGHTS_ROPE_FACTOR);
-    w->rope_frequencies = mem_array(n_pairs, sizeof *w->rope_frequencies);
-    if (!n_pairs)
-        return STATUS_OK;
-    rope_frequencies(w->rope_frequencies, w->hparams.n_rot, w->hparams.rope_freq_base, factors);
-    if (w->hparams.rope_scaling == ROPE_SCALING_LINEAR)
-        for (uint32_t i = 0; i < n_pairs; i++)
-            w->rope_frequencies[i] /= (double)w->hparams.rope_scale;
-    return STATUS_OK;
-}
-
 /* --- the file ----------------------------------------------------------------------------------------------
  */
 
 /* Says what lies where; as long as there is no memory, only how much it takes. */
-static const float *place(struct loader *loader)
+static struct rope_factors place(struct loader *loader)
 {
     place_all(loader);
-    const float *rope_factors = place_vector(loader, TENSOR_ROPE_FREQS, TENSOR_NO_LAYER);
+    struct rope_factors factors = {.all = place_vector(loader, TENSOR_ROPE_FREQS, TENSOR_NO_LAYER),
+                                   .within = place_vector(loader, TENSOR_ROPE_SHORT, TENSOR_NO_LAYER),
+                                   .beyond = place_vector(loader, TENSOR_ROPE_LONG, TENSOR_NO_LAYER)};
     loader->weights->memory_bytes = loader->memory_used;
-    return rope_factors;
+    return factors;
 }
 
 static enum status load_tensors(struct loader *loader, uint32_t n_threads, struct error *err)
@@ -295,11 +349,11 @@ static enum status load_tensors(struct loader *loader, uint32_t n_threads, struc
     w->memory = mem_try_large(w->memory_bytes);
     if (!w->memory)
         return error_set(err, STATUS_NO_MEMORY, "no memory for %zu bytes of weights", w->memory_bytes);
-    const float *rope_factors = place(loader);
+    struct rope_factors factors = place(loader);
     pthread_mutex_init(&loader->lock, NULL);
     enum status status = load_in_parallel(loader, n_threads, err);
     pthread_mutex_destroy(&loader->lock);
-    return status ? status : make_rope(w, rope_factors, err);
+    return status ? status : rope_tables_make(&w->rope, &w->hparams, &factors, err);
 }
 
 /* Opens and checks the file; *loader borrows from both. */
@@ -316,9 +370,14 @@ static enum status loader_open(struct loader *loader, struct weights *w, struct 
         status = span_read(&w->span, NULL, NULL, *gguf, &w->hparams, err);
     if (!status)
         status = tensor_table_bind(&loader->table, *gguf, &w->hparams, &w->span, err);
-    if (!status)
-        w->layers = mem_array(w->span.end_layer - w->span.first_layer, sizeof *w->layers);
-    return status;
+    if (status)
+        return status;
+    size_t n_layers = w->span.end_layer - w->span.first_layer, n_experts = n_layers * w->hparams.n_experts;
+    w->layers = mem_array(n_layers, sizeof *w->layers);
+    w->experts = n_experts ? mem_try_large(n_experts * sizeof *w->experts) : NULL;
+    if (n_experts && !w->experts)
+        return error_set(err, STATUS_NO_MEMORY, "no memory for the places of %zu experts", n_experts);
+    return STATUS_OK;
 }
 
 static void loader_close(struct loader *loader, struct gguf *gguf)
@@ -375,7 +434,8 @@ void weights_free(struct weights *weights)
         return;
     mem_free(weights->memory);
     mem_free(weights->layers);
-    mem_free(weights->rope_frequencies);
+    mem_free(weights->experts);
+    rope_tables_free(&weights->rope);
     mem_free(weights);
 }
 
@@ -443,7 +503,7 @@ const float *weights_output_norm(const struct weights *weights)
     return weights->output_norm;
 }
 
-const double *weights_rope_frequencies(const struct weights *weights)
+const struct rope_tables *weights_rope(const struct weights *weights)
 {
-    return weights->rope_frequencies;
+    return &weights->rope;
 }

@@ -105,7 +105,7 @@ static bool belongs(const struct split *s, const struct gguf_tensor *t, const st
     ASSERT(known); /* tensor_table_bind refused all others */
     if (layer != TENSOR_NO_LAYER)
         return layer >= span->first_layer && layer < span->end_layer;
-    if (role == TENSOR_ROPE_FREQS)
+    if (tensor_role_is_rope(role))
         return true;
     if (role == TENSOR_TOKEN_EMBD)
         return span->embedding || (span->output && tensor_table_is_tied(s->table));

@@ -8,27 +8,48 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Behind "blk.N." for those of layers. */
 static const char *const role_names[TENSOR_ROLE_COUNT] = {
-    [TENSOR_TOKEN_EMBD] = "token_embd",   [TENSOR_OUTPUT_NORM] = "output_norm",
-    [TENSOR_OUTPUT] = "output",           [TENSOR_ROPE_FREQS] = "rope_freqs",
-    [TENSOR_ATTN_NORM] = "attn_norm",     [TENSOR_ATTN_Q] = "attn_q",
-    [TENSOR_ATTN_K] = "attn_k",           [TENSOR_ATTN_V] = "attn_v",
-    [TENSOR_ATTN_OUTPUT] = "attn_output", [TENSOR_FFN_NORM] = "ffn_norm",
-    [TENSOR_FFN_GATE] = "ffn_gate",       [TENSOR_FFN_DOWN] = "ffn_down",
-    [TENSOR_FFN_UP] = "ffn_up",
+    [TENSOR_TOKEN_EMBD] = "token_embd.weight",
+    [TENSOR_OUTPUT_NORM] = "output_norm.weight",
+    [TENSOR_OUTPUT] = "output.weight",
+    [TENSOR_ROPE_FREQS] = "rope_freqs.weight",
+    [TENSOR_ROPE_LONG] = "rope_factors_long.weight",
+    [TENSOR_ROPE_SHORT] = "rope_factors_short.weight",
+    [TENSOR_ATTN_NORM] = "attn_norm.weight",
+    [TENSOR_ATTN_Q] = "attn_q.weight",
+    [TENSOR_ATTN_K] = "attn_k.weight",
+    [TENSOR_ATTN_V] = "attn_v.weight",
+    [TENSOR_ATTN_QKV] = "attn_qkv.weight",
+    [TENSOR_ATTN_Q_BIAS] = "attn_q.bias",
+    [TENSOR_ATTN_K_BIAS] = "attn_k.bias",
+    [TENSOR_ATTN_V_BIAS] = "attn_v.bias",
+    [TENSOR_ATTN_Q_NORM] = "attn_q_norm.weight",
+    [TENSOR_ATTN_K_NORM] = "attn_k_norm.weight",
+    [TENSOR_ATTN_OUTPUT] = "attn_output.weight",
+    [TENSOR_ATTN_POST_NORM] = "post_attention_norm.weight",
+    [TENSOR_FFN_NORM] = "ffn_norm.weight",
+    [TENSOR_FFN_GATE] = "ffn_gate.weight",
+    [TENSOR_FFN_DOWN] = "ffn_down.weight",
+    [TENSOR_FFN_UP] = "ffn_up.weight",
+    [TENSOR_FFN_POST_NORM] = "post_ffw_norm.weight",
+    [TENSOR_FFN_ROUTER] = "ffn_gate_inp.weight",
+    [TENSOR_EXPERTS_GATE] = "ffn_gate_exps.weight",
+    [TENSOR_EXPERTS_DOWN] = "ffn_down_exps.weight",
+    [TENSOR_EXPERTS_UP] = "ffn_up_exps.weight",
 };
-
-const char *tensor_role_name(enum tensor_role role)
-{
-    return (unsigned)role < TENSOR_ROLE_COUNT ? role_names[role] : "unknown";
-}
 
 void tensor_name(char out[GGUF_NAME_BYTES_MAX + 1], enum tensor_role role, uint32_t layer)
 {
     if (role < TENSOR_ROLE_LAYER_FIRST)
-        snprintf(out, GGUF_NAME_BYTES_MAX + 1, "%s.weight", tensor_role_name(role));
+        snprintf(out, GGUF_NAME_BYTES_MAX + 1, "%s", role_names[role]);
     else
-        snprintf(out, GGUF_NAME_BYTES_MAX + 1, "blk.%" PRIu32 ".%s.weight", layer, tensor_role_name(role));
+        snprintf(out, GGUF_NAME_BYTES_MAX + 1, "blk.%" PRIu32 ".%s", layer, role_names[role]);
+}
+
+bool tensor_role_is_rope(enum tensor_role role)
+{
+    return role == TENSOR_ROPE_FREQS || role == TENSOR_ROPE_LONG || role == TENSOR_ROPE_SHORT;
 }
 
 /* "blk.17.": the number, without leading zeros; *rest is what follows. */
@@ -59,57 +80,13 @@ bool tensor_role_of(const char *name, enum tensor_role *role, uint32_t *layer)
     bool in_layer = take_layer(name, &n, &rest);
     int first = in_layer ? TENSOR_ROLE_LAYER_FIRST : 0,
         end = in_layer ? TENSOR_ROLE_COUNT : TENSOR_ROLE_LAYER_FIRST;
-    for (int r = first; r < end; r++) {
-        size_t length = strlen(role_names[r]);
-        if (strncmp(rest, role_names[r], length) == 0 && strcmp(rest + length, ".weight") == 0) {
+    for (int r = first; r < end; r++)
+        if (strcmp(rest, role_names[r]) == 0) {
             *role = (enum tensor_role)r;
             *layer = n;
             return true;
         }
-    }
     return false;
-}
-
-static struct tensor_shape vector(uint64_t n)
-{
-    return (struct tensor_shape){.n_dims = 1, .dims = {n, 1}};
-}
-
-static struct tensor_shape matrix(uint64_t n_in, uint64_t n_out)
-{
-    return (struct tensor_shape){.n_dims = 2, .dims = {n_in, n_out}};
-}
-
-struct tensor_shape tensor_shape_of(const struct hparams *h, enum tensor_role role)
-{
-    uint64_t n_q = (uint64_t)h->n_heads * h->head_dim_k, n_k = (uint64_t)h->n_kv_heads * h->head_dim_k;
-    uint64_t n_v = (uint64_t)h->n_kv_heads * h->head_dim_v, n_o = (uint64_t)h->n_heads * h->head_dim_v;
-    switch (role) {
-    case TENSOR_TOKEN_EMBD:
-    case TENSOR_OUTPUT:
-        return matrix(h->n_embd, h->n_vocab);
-    case TENSOR_ROPE_FREQS:
-        return vector(h->n_rot / 2);
-    case TENSOR_ATTN_Q:
-        return matrix(h->n_embd, n_q);
-    case TENSOR_ATTN_K:
-        return matrix(h->n_embd, n_k);
-    case TENSOR_ATTN_V:
-        return matrix(h->n_embd, n_v);
-    case TENSOR_ATTN_OUTPUT:
-        return matrix(n_o, h->n_embd);
-    case TENSOR_FFN_GATE:
-    case TENSOR_FFN_UP:
-        return matrix(h->n_embd, h->n_ff);
-    case TENSOR_FFN_DOWN:
-        return matrix(h->n_ff, h->n_embd);
-    case TENSOR_OUTPUT_NORM:
-    case TENSOR_ATTN_NORM:
-    case TENSOR_FFN_NORM:
-    case TENSOR_ROLE_COUNT:
-        break;
-    }
-    return vector(h->n_embd);
 }
 
 /* --- spans ---------------------------------------------------------------------------------------------- */
@@ -170,17 +147,35 @@ static const struct gguf_tensor **slot_of(struct tensor_table *table, enum tenso
     return &table->layers[layer - table->span.first_layer][role - TENSOR_ROLE_LAYER_FIRST];
 }
 
+/* "32 x 19" */
+static void shape_text(char out[80], uint32_t n_dims, const uint64_t *dims)
+{
+    out[0] = '\0';
+    for (uint32_t i = 0; i < n_dims && i < 3; i++) {
+        size_t used = strlen(out);
+        snprintf(out + used, 80 - used, "%s%" PRIu64, i ? " x " : "", dims[i]);
+    }
+}
+
+static enum status wrong_shape(const struct gguf *gguf, const struct gguf_tensor *t,
+                               const struct tensor_shape *want, struct error *err)
+{
+    char found[80], wanted[80];
+    shape_text(found, t->n_dims, t->dims);
+    shape_text(wanted, want->n_dims, want->dims);
+    return error_set(err, STATUS_BAD_DATA,
+                     "'%s': tensor '%s' has %" PRIu32 " dimensions, %s; the hyper-parameters say %" PRIu32
+                     ", %s",
+                     gguf_path(gguf), t->name, t->n_dims, found, want->n_dims, wanted);
+}
+
 static enum status check_tensor(const struct gguf *gguf, const struct gguf_tensor *t, enum tensor_role role,
                                 const struct hparams *hparams, struct error *err)
 {
     struct tensor_shape want = tensor_shape_of(hparams, role);
     const struct tensor_type_info *info = tensor_type_info(t->type);
-    if (t->n_dims != want.n_dims || t->dims[0] != want.dims[0] || t->dims[1] != want.dims[1])
-        return error_set(err, STATUS_BAD_DATA,
-                         "'%s': tensor '%s' has %" PRIu32 " dimensions, %" PRIu64 " x %" PRIu64
-                         "; the hyper-parameters say %" PRIu32 ", %" PRIu64 " x %" PRIu64,
-                         gguf_path(gguf), t->name, t->n_dims, t->dims[0], t->dims[1], want.n_dims, want.dims[0],
-                         want.dims[1]);
+    if (t->n_dims != want.n_dims || memcmp(t->dims, want.dims, sizeof want.dims) != 0)
+        return wrong_shape(gguf, t, &want, err);
     if (want.n_dims == 1 && t->type != TENSOR_TYPE_F32)
         return error_set(err, STATUS_UNSUPPORTED, "'%s': tensor '%s' is of type %s; a vector must be F32",
                          gguf_path(gguf), t->name, info->name);
@@ -196,12 +191,11 @@ static enum status bind_one(struct tensor_table *table, const struct gguf *gguf,
 {
     enum tensor_role role;
     uint32_t layer;
-    if (!tensor_role_of(t->name, &role, &layer) || (layer != TENSOR_NO_LAYER && layer >= hparams->n_layers))
+    if (!tensor_role_of(t->name, &role, &layer) || (layer != TENSOR_NO_LAYER && layer >= hparams->n_layers) ||
+        tensor_need_of(hparams, role) == TENSOR_FOREIGN)
         return error_set(
-            err, STATUS_UNSUPPORTED,
-            "'%s': tensor '%s' is none that the %s architecture has in this version (biases and experts "
-            "are not supported)",
-            gguf_path(gguf), t->name, arch_name(hparams->arch));
+            err, STATUS_UNSUPPORTED, "'%s': tensor '%s' is none that the %s architecture has in this version%s",
+            gguf_path(gguf), t->name, arch_name(hparams->arch), hparams->n_experts ? " with experts" : "");
     const struct gguf_tensor **slot = slot_of(table, role, layer);
     if (!slot)
         return error_set(err, STATUS_BAD_DATA, "'%s': tensor '%s' is not of layers [%" PRIu32 ", %" PRIu32 ")",
@@ -210,7 +204,8 @@ static enum status bind_one(struct tensor_table *table, const struct gguf *gguf,
     return check_tensor(gguf, t, role, hparams, err);
 }
 
-static enum status check_complete(const struct tensor_table *table, const struct gguf *gguf, struct error *err)
+static enum status check_complete(const struct tensor_table *table, const struct gguf *gguf,
+                                  const struct hparams *hparams, struct error *err)
 {
     const struct span *span = &table->span;
     const char *missing = NULL;
@@ -222,7 +217,8 @@ static enum status check_complete(const struct tensor_table *table, const struct
         missing = "output_norm.weight";
     for (uint32_t l = 0; l < span->end_layer - span->first_layer; l++)
         for (int r = 0; r < TENSOR_LAYER_ROLES; r++)
-            if (!table->layers[l][r] && !missing) {
+            if (!table->layers[l][r] && !missing &&
+                tensor_need_of(hparams, (enum tensor_role)(TENSOR_ROLE_LAYER_FIRST + r)) == TENSOR_NEEDED) {
                 tensor_name(name, (enum tensor_role)(TENSOR_ROLE_LAYER_FIRST + r), span->first_layer + l);
                 missing = name;
             }
@@ -230,8 +226,8 @@ static enum status check_complete(const struct tensor_table *table, const struct
         return error_set(err, STATUS_BAD_DATA, "'%s': the tensor '%s' is missing%s", gguf_path(gguf), missing,
                          gguf_n_tensors(gguf) ? "" : ": the file has no tensors, only a vocabulary perhaps");
     for (int r = 0; r < TENSOR_ROLE_LAYER_FIRST; r++) {
-        bool wanted =
-            r == TENSOR_ROPE_FREQS || (r == TENSOR_TOKEN_EMBD ? span->embedding || tied : span->output);
+        bool wanted = tensor_role_is_rope((enum tensor_role)r) ||
+                      (r == TENSOR_TOKEN_EMBD ? span->embedding || tied : span->output);
         if (table->model[r] && !wanted)
             return error_set(err, STATUS_BAD_DATA,
                              "'%s': tensor '%s' does not belong to layers [%" PRIu32 ", %" PRIu32 ")",
@@ -251,7 +247,7 @@ enum status tensor_table_bind(struct tensor_table **out, const struct gguf *gguf
     for (size_t i = 0; !status && i < gguf_n_tensors(gguf); i++)
         status = bind_one(table, gguf, gguf_tensor_at(gguf, i), hparams, err);
     if (!status)
-        status = check_complete(table, gguf, err);
+        status = check_complete(table, gguf, hparams, err);
     if (status) {
         tensor_table_free(table);
         return status;

@@ -1,0 +1,40 @@
+#include "engine/ops.h"
+
+arch_layer_fn arch_layer(enum arch arch)
+{
+    static const arch_layer_fn layers[ARCH_COUNT] = {
+        [ARCH_LLAMA] = arch_llama_layer,
+        [ARCH_QWEN2] = arch_qwen2_layer,
+    };
+    ASSERT((unsigned)arch < ARCH_COUNT);
+    return layers[arch];
+}
+
+void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm)
+{
+    const struct pass_buffers *b = pass->buffers;
+    const struct matrix *qkv[] = {&w->q, &w->k, &w->v};
+    const struct product products[] = {{&w->q, b->q}, {&w->k, b->k}, {&w->v, b->v}};
+
+    pass_input(pass, b->x, norm, pass->hparams->n_embd, qkv, 3);
+    pass_multiply(pass, products, 3);
+}
+
+void ops_attended_add(struct pass *pass, const struct layer_weights *w)
+{
+    const struct matrix *output[] = {&w->attn_output};
+
+    pass_input(pass, pass->buffers->attended, NULL, w->attn_output.n_cols, output, 1);
+    pass_multiply_add(pass, &w->attn_output, pass->buffers->x);
+}
+
+void ops_gated_add(struct pass *pass, const struct gated *ffn, const float *norm)
+{
+    const struct pass_buffers *b = pass->buffers;
+    const struct matrix *gate_up[] = {&ffn->gate, &ffn->up}, *down[] = {&ffn->down};
+
+    pass_input(pass, b->x, norm, pass->hparams->n_embd, gate_up, 2);
+    pass_multiply_gated(pass, &ffn->gate, &ffn->up);
+    pass_input(pass, b->gate, NULL, ffn->down.n_cols, down, 1);
+    pass_multiply_add(pass, &ffn->down, b->x);
+}

@@ -1,0 +1,149 @@
+/* The operations between the matrices of attention: keys and values into their tiles, queries over them. */
+#include "engine/pass_private.h"
+
+#define ATTEND_ROWS_A_PART 16
+
+struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type)
+{
+    return (struct kv_layout){.n_kv_heads = hparams->n_kv_heads,
+                              .head_dim_k = hparams->head_dim_k,
+                              .head_dim_v = hparams->head_dim_v,
+                              .element = kv_type == KV_F32 ? KV_ELEMENT_F32 : KV_ELEMENT_F16};
+}
+
+static void *const *tiles_of(const struct pass *pass, const struct batch_span *span, uint32_t layer)
+{
+    uint16_t part = pass->batch->part_of_layer[layer];
+    return kv_cache_tiles(span->sequence->caches[part], layer - weights_first_layer(pass->batch->parts[part]));
+}
+
+static struct kv_layout layout_of(const struct pass *pass, const struct batch_span *span)
+{
+    return pass_kv_layout(pass->hparams, span->sequence->is_probe ? KV_F16 : pass->kv_type);
+}
+
+struct layer_part {
+    const struct pass *pass;
+    const struct layer_weights *weights;
+    uint32_t layer;
+    enum rope_style style;
+};
+
+static void norm_heads(const struct pass *pass, float *heads, uint32_t n_heads, uint32_t head_dim,
+                       const float *norm)
+{
+    for (uint32_t h = 0; norm && h < n_heads; h++)
+        pass->kernels->rms_norm(heads + (size_t)h * head_dim, heads + (size_t)h * head_dim, norm, head_dim,
+                                pass->hparams->norm_eps);
+}
+
+static void add_bias(const struct pass *pass, float *x, const float *bias, size_t n)
+{
+    if (bias)
+        pass->kernels->add(x, x, bias, n);
+}
+
+static void turn_heads(const struct layer_part *part, uint32_t row, float *q, float *k)
+{
+    const struct hparams *hp = part->pass->hparams;
+    const struct pass_buffers *b = part->pass->buffers;
+    bool is_local = b->cos_local && hparams_layer_window(hp, part->layer);
+    size_t at = (size_t)row * (hp->n_rot / 2);
+    const float *cos = (is_local ? b->cos_local : b->cos) + at, *sin = (is_local ? b->sin_local : b->sin) + at;
+
+    if (!hparams_layer_has_rope(hp, part->layer))
+        return;
+    part->pass->kernels->rope[part->style](q, hp->n_heads, hp->head_dim_k, hp->n_rot, cos, sin);
+    part->pass->kernels->rope[part->style](k, hp->n_kv_heads, hp->head_dim_k, hp->n_rot, cos, sin);
+}
+
+static void store_row(const struct layer_part *part, uint32_t row)
+{
+    const struct pass *pass = part->pass;
+    const struct hparams *hp = pass->hparams;
+    const struct layer_weights *w = part->weights;
+    const struct batch_span *span = &pass->batch->spans[pass->batch->span_of_row[row]];
+    struct kv_layout layout = layout_of(pass, span);
+    size_t n_q = (size_t)hp->n_heads * hp->head_dim_k, n_k = (size_t)hp->n_kv_heads * hp->head_dim_k;
+    size_t n_v = (size_t)hp->n_kv_heads * hp->head_dim_v;
+    uint32_t position = pass->batch->positions[row];
+    float *q = pass->buffers->q + row * n_q, *k = pass->buffers->k + row * n_k,
+          *v = pass->buffers->v + row * n_v;
+
+    add_bias(pass, q, w->q_bias, n_q);
+    add_bias(pass, k, w->k_bias, n_k);
+    add_bias(pass, v, w->v_bias, n_v);
+    norm_heads(pass, q, hp->n_heads, hp->head_dim_k, w->q_norm);
+    norm_heads(pass, k, hp->n_kv_heads, hp->head_dim_k, w->k_norm);
+    turn_heads(part, row, q, k);
+    pass->kernels->kv_store(&layout, tiles_of(pass, span, part->layer)[position / KV_TILE_POSITIONS],
+                            position % KV_TILE_POSITIONS, k, v);
+}
+
+static void run_store(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct layer_part *part = arg;
+    uint32_t first = index * PASS_ROWS_A_PART, end = pass_min(first + PASS_ROWS_A_PART, part->pass->n_rows);
+    (void)worker;
+    for (uint32_t row = first; row < end; row++)
+        store_row(part, row);
+}
+
+void pass_store(struct pass *pass, const struct layer_weights *weights, uint32_t layer, enum rope_style style)
+{
+    struct layer_part part = {.pass = pass, .weights = weights, .layer = layer, .style = style};
+    crew_share(pass->crew, pass_n_blocks(pass->n_rows, PASS_ROWS_A_PART), run_store, &part);
+}
+
+size_t pass_partials_floats(const struct hparams *hp)
+{
+    size_t group = hp->n_heads / hp->n_kv_heads;
+    return 2 * ATTEND_ROWS_A_PART * group * attention_partial_floats(hp->head_dim_v);
+}
+
+/* Rows [first, end) of one span for one kv head. */
+static void attend_rows(const struct layer_part *part, const struct batch_span *span, uint32_t first,
+                        uint32_t end, uint32_t kv_head, uint32_t worker)
+{
+    const struct pass *pass = part->pass;
+    const struct hparams *hp = pass->hparams;
+    const struct pass_buffers *b = pass->buffers;
+    size_t q_stride = (size_t)hp->n_heads * hp->head_dim_k, out_stride = (size_t)hp->n_heads * hp->head_dim_v;
+    struct attention attention = {.layout = layout_of(pass, span),
+                                  .n_heads = hp->n_heads,
+                                  .window = hparams_layer_window(hp, part->layer),
+                                  .scale = hp->attn_scale};
+    struct attention_queries queries = {.q = b->q + first * q_stride,
+                                        .q_stride = q_stride,
+                                        .positions = pass->batch->positions + first,
+                                        .n_tokens = end - first};
+    kernels_attend(pass->kernels, &attention, tiles_of(pass, span, part->layer), kv_head, &queries,
+                   b->attended + first * out_stride, out_stride, b->partials + worker * b->partials_stride);
+}
+
+/* Parts: blocks of rows that do not cross spans, times kv heads. */
+static void run_attend(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct layer_part *part = arg;
+    const struct batch *batch = part->pass->batch;
+    uint32_t n_kv_heads = part->pass->hparams->n_kv_heads;
+    uint32_t block = index / n_kv_heads, i = 0, n;
+
+    while (block >= (n = pass_n_blocks(batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART))) {
+        block -= n;
+        i++;
+    }
+    const struct batch_span *span = &batch->spans[i];
+    uint32_t first = block * ATTEND_ROWS_A_PART;
+    uint32_t end = pass_min(first + ATTEND_ROWS_A_PART, span->step->n_tokens);
+    attend_rows(part, span, span->first_row + first, span->first_row + end, index % n_kv_heads, worker);
+}
+
+void pass_attend(struct pass *pass, uint32_t layer)
+{
+    struct layer_part part = {.pass = pass, .layer = layer};
+    uint32_t blocks = 0;
+    for (uint32_t i = 0; i < pass->batch->n_spans; i++)
+        blocks += pass_n_blocks(pass->batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART);
+    crew_share(pass->crew, blocks * pass->hparams->n_kv_heads, run_attend, &part);
+}

@@ -1,0 +1,23 @@
+/* pass_private - how operations are cut into parts. Internal to pass*.c. */
+#ifndef ENGINE_PASS_PRIVATE_H
+#define ENGINE_PASS_PRIVATE_H
+
+#include "engine/pass.h"
+
+/* Sizes are measured compromises: a part must be worth its turn at the team's counter (about 0.1 us), and there
+ * must be enough of them to keep all workers busy to the end. */
+#define PASS_ROWS_A_PART 8 /* of the batch, for work on vectors */
+
+static inline uint32_t pass_min(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint32_t pass_n_blocks(uint32_t n, uint32_t of)
+{
+    return n / of + (n % of != 0);
+}
+
+void pass_each_row(struct pass *pass, void (*row)(const struct pass *pass, uint32_t row));
+
+#endif

@@ -1,0 +1,26 @@
+/* What each architecture reads beyond the common keys, with llama.cpp's defaults where a key is optional. */
+#include "model/gguf.h"
+#include "model/hparams_private.h"
+
+#include <math.h>
+
+/* What the file asks for and this architecture does not know would change the answer silently. */
+static enum status no_experts(struct hparams_source *s, struct hparams *h)
+{
+    hparams_key(s, "expert_count");
+    return h->n_experts ? hparams_unsupported(s, "experts in this architecture") : STATUS_OK;
+}
+
+static enum status read_llama(struct hparams_source *s, struct hparams *h)
+{
+    return no_experts(s, h);
+}
+
+enum status hparams_read_arch(struct hparams_source *source, struct hparams *h)
+{
+    static enum status (*const readers[ARCH_COUNT])(struct hparams_source *, struct hparams *) = {
+        [ARCH_LLAMA] = read_llama,
+        [ARCH_QWEN2] = no_experts,
+    };
+    return readers[h->arch](source, h);
+}
