@@ -27,7 +27,7 @@ static inline struct block32 block32_plain(void)
 }
 
 block32_read block32_q8_0, block32_q4_0, block32_q4_1, block32_q5_0, block32_q5_1;
-block32_read block32_q4_k, block32_q6_k;
+block32_read block32_q4_k, block32_q5_k, block32_q6_k;
 
 /* Its values as f32; exact but for the subtraction of a minimum. */
 void block32_values(float out[32], const struct block32 *block);

@@ -30,6 +30,23 @@ void block32_q4_k(struct block32 *out, const uint8_t *row, uint32_t index)
         out->q[i] = (int8_t)(j % 2 ? qs[i] >> 4 : qs[i] & 15);
 }
 
+/* { f16 d; f16 dmin; u8 scales[12]; u8 qh[32]; u8 qs[128] }: as Q4_K; bit j of qh[i] is worth 16 of element i
+ * of block j. */
+void block32_q5_k(struct block32 *out, const uint8_t *row, uint32_t index)
+{
+    const uint8_t *b = row + (size_t)(index / 8) * 176;
+    uint32_t j = index % 8;
+    const uint8_t *qs = b + 48 + (size_t)(j / 2) * 32, *qh = b + 16;
+    uint8_t scale, min;
+
+    block32_k_scales(b + 4, j, &scale, &min);
+    out->scale = f16_to_f32(f16_load(b)) * (float)scale;
+    out->has_min = true;
+    out->min = f16_to_f32(f16_load(b + 2)) * (float)min;
+    for (int i = 0; i < 32; i++)
+        out->q[i] = (int8_t)((j % 2 ? qs[i] >> 4 : qs[i] & 15) | (qh[i] >> j & 1) << 4);
+}
+
 /* { u8 ql[128]; u8 qh[64]; i8 scales[16]; f16 d }: half h of 128 values has 64 bytes of ql, 32 of qh. Its
  * blocks 0 and 1 are the low nibbles of ql's two halves, 2 and 3 the high ones; block n takes bits 2n of qh. */
 void block32_q6_k(struct block32 *out, const uint8_t *row, uint32_t index)

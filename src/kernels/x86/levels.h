@@ -12,6 +12,7 @@ struct kernels;
     DO(q5_0)                                                                                                   \
     DO(q5_1)                                                                                                   \
     DO(q4_k)                                                                                                   \
+    DO(q5_k)                                                                                                   \
     DO(q6_k)
 
 /* packed_bytes, pack and row, the same for both levels; matmul of each. */

@@ -91,6 +91,37 @@ static inline void fifth_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_
         q[i] = (int8_t)(q[i] | (codes[(size_t)lane * 4 + i % 4] >> (i / 4) & 1) << 4);
 }
 
+/* What stands before the codes of Q4_K and Q5_K: d, dmin, scales. */
+static inline void k_mins_pack(uint8_t *to, uint32_t lane, const uint8_t *from)
+{
+    memcpy(to + (size_t)lane * 2, from, 2);
+    memcpy(to + PANEL_SCALE_BYTES + (size_t)lane * 2, from + 2, 2);
+    for (size_t i = 0; i < 12; i++)
+        to[PANEL_Q4K_SCALES + i * 16 + lane] = from[4 + i];
+}
+
+static inline void k_mins_unpack(struct block32 *out, const uint8_t *from, uint32_t j, uint32_t lane)
+{
+    uint8_t packed[12], scale, min;
+
+    for (size_t i = 0; i < 12; i++)
+        packed[i] = from[PANEL_Q4K_SCALES + i * 16 + lane];
+    block32_k_scales(packed, j, &scale, &min);
+    out->scale = f16_to_f32(f16_load(from + (size_t)lane * 2)) * (float)scale;
+    out->has_min = true;
+    out->min = f16_to_f32(f16_load(from + PANEL_SCALE_BYTES + (size_t)lane * 2)) * (float)min;
+}
+
+/* A block's nibbles from 32 bytes that hold another block's too. */
+static inline void k_nibbles_pack(uint8_t *codes, uint32_t lane, const uint8_t *qs, uint32_t shift)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t low = load_u32(qs + 4 * (size_t)i) >> shift & 0x0F0F0F0FU;
+        uint32_t high = load_u32(qs + 16 + 4 * (size_t)i) >> shift & 0x0F0F0F0FU;
+        store_u32(code_at(codes, i, lane), low | high << 4);
+    }
+}
+
 /* The slots of a quantised type, from pack_NAME, unpack_NAME and panel_bytes_NAME. */
 #define PACK_TYPE(name, unit_elements, unit_bytes)                                                             \
     static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \

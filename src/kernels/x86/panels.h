@@ -63,14 +63,20 @@ static inline size_t panel_bytes_q5_1(uint32_t n_cols)
     return (size_t)(n_cols / 32) * (PANEL_MIN_CODES + PANEL_Q5_BLOCK);
 }
 
-/* Q4_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, the twelve bytes of packed scales (byte i of all
- * rows together), eight blocks of nibbles. */
+/* Q4_K, Q5_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, the twelve bytes of packed scales (byte i
+ * of all rows together), eight blocks of codes. */
 #define PANEL_Q4K_SCALES 64
 #define PANEL_Q4K_CODES  256
 #define PANEL_Q4K_BYTES  (PANEL_Q4K_CODES + 8 * PANEL_Q4_BLOCK)
+#define PANEL_Q5K_BYTES  (PANEL_Q4K_CODES + 8 * PANEL_Q5_BLOCK)
 static inline size_t panel_bytes_q4_k(uint32_t n_cols)
 {
     return (size_t)(n_cols / 256) * PANEL_Q4K_BYTES;
+}
+
+static inline size_t panel_bytes_q5_k(uint32_t n_cols)
+{
+    return (size_t)(n_cols / 256) * PANEL_Q5K_BYTES;
 }
 
 /* Q6_K: units of 256 columns: sixteen i8 scales (scale i of all rows together), eight blocks of 256 bytes of

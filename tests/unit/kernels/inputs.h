@@ -138,6 +138,7 @@ static const struct inputs_type {
     {TENSOR_TYPE_Q5_0, 1, {0}},
     {TENSOR_TYPE_Q5_1, 2, {0, 2}},
     {TENSOR_TYPE_Q4_K, 2, {0, 2}},
+    {TENSOR_TYPE_Q5_K, 2, {0, 2}},
     {TENSOR_TYPE_Q6_K, 1, {208}},
     /* clang-format on */
 };

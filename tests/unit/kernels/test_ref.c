@@ -88,23 +88,45 @@ static void values_q5_1(double *y, const uint8_t *x)
     }
 }
 
-/* 64 values at a time share 32 bytes: low nibbles under scale `is`, high ones under `is + 1`. */
-static void values_q4_k(double *y, const uint8_t *x)
+/* The eight scales and minima of a block, taken out of twelve bytes. */
+static void k_scales(double sc[8], double m[8], const uint8_t *scales)
 {
-    const uint8_t *scales = x + 4, *q = x + 16;
-    double d = half(x), min = half(x + 2), sc[8], m[8];
-
     for (int j = 0; j < 4; j++) {
         sc[j] = scales[j] & 63;
         m[j] = scales[j + 4] & 63;
         sc[j + 4] = (scales[j + 8] & 0xF) + 16 * (scales[j] >> 6);
         m[j + 4] = (scales[j + 8] >> 4) + 16 * (scales[j + 4] >> 6);
     }
+}
+
+/* 64 values at a time share 32 bytes: low nibbles under scale `is`, high ones under `is + 1`. */
+static void values_q4_k(double *y, const uint8_t *x)
+{
+    const uint8_t *q = x + 16;
+    double d = half(x), min = half(x + 2), sc[8], m[8];
+
+    k_scales(sc, m, x + 4);
     for (int is = 0; is < 8; is += 2, q += 32) {
         for (int l = 0; l < 32; l++)
             *y++ = d * sc[is] * (q[l] & 0xF) - min * m[is];
         for (int l = 0; l < 32; l++)
             *y++ = d * sc[is + 1] * (q[l] >> 4) - min * m[is + 1];
+    }
+}
+
+/* The same with a fifth bit: masks u1 and u2 move up through qh by two for each 64 values. */
+static void values_q5_k(double *y, const uint8_t *x)
+{
+    const uint8_t *qh = x + 16, *ql = x + 48;
+    double d = half(x), min = half(x + 2), sc[8], m[8];
+    int u1 = 1, u2 = 2;
+
+    k_scales(sc, m, x + 4);
+    for (int is = 0; is < 8; is += 2, ql += 32, u1 <<= 2, u2 <<= 2) {
+        for (int l = 0; l < 32; l++)
+            *y++ = d * sc[is] * ((ql[l] & 0xF) + (qh[l] & u1 ? 16 : 0)) - min * m[is];
+        for (int l = 0; l < 32; l++)
+            *y++ = d * sc[is + 1] * ((ql[l] >> 4) + (qh[l] & u2 ? 16 : 0)) - min * m[is + 1];
     }
 }
 
@@ -141,6 +163,7 @@ static const struct {
     {TENSOR_TYPE_Q5_0, values_q5_0, 0},
     {TENSOR_TYPE_Q5_1, values_q5_1, 31},
     {TENSOR_TYPE_Q4_K, values_q4_k, 63 * 15},
+    {TENSOR_TYPE_Q5_K, values_q5_k, 63 * 31},
     {TENSOR_TYPE_Q6_K, values_q6_k, 0},
     /* clang-format on */
 };
