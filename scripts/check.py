@@ -115,12 +115,15 @@ def check_sizes():
 def check_symbols():
     for lib in sorted(pathlib.Path(args.build, "lib").glob("lib*.a")):
         folder = lib.stem[3:]
-        words = set()
+        words, built = set(), []
         for path in (SRC / folder).rglob("*.[ch]"):
             text = path.read_text()
             # A header's own list of prefixes: types and functions that it declares.
             if path.suffix == ".h":
                 words |= set(re.findall(r"\b([a-z]\w*)\(", text))
+                # Declared for each name of a list, by a macro: a_##name##_b.
+                built += [re.compile(re.sub(r"##\w+?##|##\w+$", r"\\w+", w))
+                          for w in re.findall(r"\b([a-z]\w*##[\w#]+)\(", text)]
         out = subprocess.run(["nm", "-g", "--defined-only", str(lib)], capture_output=True, text=True).stdout
         for line in out.splitlines():
             parts = line.split()
@@ -128,6 +131,8 @@ def check_symbols():
                 continue
             name = parts[2]
             if name.startswith(("__", "_")) or name in words or name == "main" or "." in name:
+                continue
+            if any(pattern.fullmatch(name) for pattern in built):
                 continue
             if not re.search(rf"\b{re.escape(name)}\b",
                              "".join(p.read_text() for p in (SRC / folder).rglob("*.h"))):

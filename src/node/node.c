@@ -412,8 +412,8 @@ struct node *node_new(const struct node_config *config, const struct node_ports 
     node->manifests =
         manifests_new(ports->clock, ports->disk, node->commands, node->roster, &manifests, on_changed, node);
     node->told = told_new(ports->clock, node->commands, node->roster, config->print_lines);
-    node->pipeline = pipeline_new(ports->clock, &node->ports.links, ports->compute,
-                                  config->pair, config->epoch);
+    node->pipeline =
+        pipeline_new(ports->clock, &node->ports.links, ports->compute, config->pair, config->epoch);
     node->readiness =
         readiness_new(ports->clock, &node->ports.links, node->roster, node->pipeline, &readiness_events, node);
     make_discovery(node);
