@@ -5,6 +5,7 @@ arch_layer_fn arch_layer(enum arch arch)
     static const arch_layer_fn layers[ARCH_COUNT] = {
         [ARCH_LLAMA] = arch_llama_layer,
         [ARCH_QWEN2] = arch_qwen2_layer,
+        [ARCH_QWEN3] = arch_qwen3_layer,
     };
     ASSERT((unsigned)arch < ARCH_COUNT);
     return layers[arch];

@@ -12,6 +12,7 @@ arch_layer_fn arch_layer(enum arch arch);
 
 void arch_llama_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_qwen2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_qwen3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 
 /* q, k and v of x, normed first unless norm is NULL. */
 void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm);

@@ -21,6 +21,7 @@ enum status hparams_read_arch(struct hparams_source *source, struct hparams *h)
     static enum status (*const readers[ARCH_COUNT])(struct hparams_source *, struct hparams *) = {
         [ARCH_LLAMA] = read_llama,
         [ARCH_QWEN2] = no_experts,
+        [ARCH_QWEN3] = no_experts,
     };
     return readers[h->arch](source, h);
 }

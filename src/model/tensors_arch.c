@@ -3,19 +3,21 @@
 
 #define HAS(role) (UINT64_C(1) << TENSOR_##role)
 
-#define MODEL    (HAS(TOKEN_EMBD) | HAS(OUTPUT_NORM))
-#define QKV      (HAS(ATTN_Q) | HAS(ATTN_K) | HAS(ATTN_V))
-#define BIASES   (HAS(ATTN_Q_BIAS) | HAS(ATTN_K_BIAS) | HAS(ATTN_V_BIAS))
-#define PRE_NORM (HAS(ATTN_NORM) | HAS(FFN_NORM))
-#define DENSE    (HAS(FFN_GATE) | HAS(FFN_UP) | HAS(FFN_DOWN))
-#define EXPERTS  (HAS(FFN_ROUTER) | HAS(EXPERTS_GATE) | HAS(EXPERTS_UP) | HAS(EXPERTS_DOWN))
-#define COMMON   (MODEL | QKV | PRE_NORM | HAS(ATTN_OUTPUT))
+#define MODEL      (HAS(TOKEN_EMBD) | HAS(OUTPUT_NORM))
+#define QKV        (HAS(ATTN_Q) | HAS(ATTN_K) | HAS(ATTN_V))
+#define BIASES     (HAS(ATTN_Q_BIAS) | HAS(ATTN_K_BIAS) | HAS(ATTN_V_BIAS))
+#define HEAD_NORMS (HAS(ATTN_Q_NORM) | HAS(ATTN_K_NORM))
+#define PRE_NORM   (HAS(ATTN_NORM) | HAS(FFN_NORM))
+#define DENSE      (HAS(FFN_GATE) | HAS(FFN_UP) | HAS(FFN_DOWN))
+#define EXPERTS    (HAS(FFN_ROUTER) | HAS(EXPERTS_GATE) | HAS(EXPERTS_UP) | HAS(EXPERTS_DOWN))
+#define COMMON     (MODEL | QKV | PRE_NORM | HAS(ATTN_OUTPUT))
 
 /* `dense` and `experts`: what the feed-forward needs of one kind or the other; 0: that kind is not known. */
 static const struct arch_tensors {
     uint64_t needed, dense, experts, optional;
 } arch_table[ARCH_COUNT] = {
     [ARCH_LLAMA] = {COMMON, DENSE, 0, HAS(OUTPUT) | HAS(ROPE_FREQS)},
+    [ARCH_QWEN3] = {COMMON | HEAD_NORMS, DENSE, 0, HAS(OUTPUT)},
     [ARCH_QWEN2] = {COMMON | BIASES, DENSE, 0, HAS(OUTPUT)},
 };
 

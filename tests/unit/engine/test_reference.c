@@ -208,7 +208,8 @@ static void f32_models_are_close(void **state)
     } table[] = {{"models/stories260K.gguf", "stories260K.probs.jsonl", 1e-4, 2e-2},
                  {"reference/arch/llama.gguf", "arch/llama.probs.jsonl", 1e-4, 2e-2},
                  {"reference/arch/llama3.gguf", "arch/llama3.probs.jsonl", 1e-4, 2.5e-2},
-                 {"reference/arch/qwen2.gguf", "arch/qwen2.probs.jsonl", 1e-4, 2e-2}};
+                 {"reference/arch/qwen2.gguf", "arch/qwen2.probs.jsonl", 1e-4, 2e-2},
+                 {"reference/arch/qwen3.gguf", "arch/qwen3.probs.jsonl", 1e-4, 2e-2}};
     (void)state;
     if (is_absent())
         skip();

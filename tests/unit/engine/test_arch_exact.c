@@ -1,0 +1,248 @@
+/* Every architecture's arithmetic is exact: the same bits for any level, number of threads, chunks of the
+ * prompt, and for a model cut into two shards; and the shards give the truth that the model gives. With the
+ * reference folder's models (SHOAL_SHARED names its parent, else ../shared beside the repository); skipped
+ * where absent. */
+#include "rig.h"
+
+#include "engine/truth.h"
+#include "model/folder.h"
+#include "model/shards.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define N_TOKENS 71 /* two tiles of positions, more than the windows of 16 */
+
+static const char *const models[] = {"llama", "llama3", "qwen2", "qwen3"};
+
+static char *folder; /* for shards */
+
+static const char *shared_dir(void)
+{
+    const char *dir = getenv("SHOAL_SHARED");
+    return dir ? dir : "../shared";
+}
+
+static char *model_path(const char *model)
+{
+    return mem_format("%s/reference/arch/%s.gguf", shared_dir(), model);
+}
+
+static bool is_absent(void)
+{
+    char *path = model_path("llama");
+    bool absent = access(path, R_OK) != 0;
+    if (absent)
+        print_message("no reference data at %s: skipped\n", path);
+    mem_free(path);
+    return absent;
+}
+
+/* --- an engine over the whole model or over two shards -----------------------------------------------------
+ */
+
+struct machine {
+    struct engine *engine;
+    struct weights *parts[2];
+    uint32_t n_parts;
+    const struct hparams *hp;
+};
+
+static struct machine machine_new(const char *const *files, uint32_t n_files, const char *level,
+                                  uint32_t n_threads)
+{
+    struct machine m = {.n_parts = n_files};
+    struct engine_config config = {.n_threads = n_threads, .n_ctx = 128, .n_slots = 1};
+    struct error err;
+
+    rig_must(kernels_select_level(&config.kernels, level, &err), &err);
+    rig_must(engine_create(&m.engine, &config, &err), &err);
+    for (uint32_t i = 0; i < n_files; i++) {
+        rig_must(weights_load(&m.parts[i], files[i], config.kernels, 1 + i, NULL, &err), &err);
+        rig_must(engine_add(m.engine, m.parts[i], &err), &err);
+    }
+    m.hp = weights_hparams(m.parts[0]);
+    return m;
+}
+
+static void machine_free(struct machine *m)
+{
+    engine_destroy(m->engine);
+    for (uint32_t i = 0; i < m->n_parts; i++)
+        weights_free(m->parts[i]);
+}
+
+/* Logits of all positions: through all layers at once, or part by part with the hidden states between them. */
+static float *logits_of(const struct machine *m, uint32_t chunk)
+{
+    uint32_t *tokens = rig_tokens(N_TOKENS, m->hp->n_vocab, 5);
+    float *logits = mem_array((size_t)N_TOKENS * m->hp->n_vocab, sizeof *logits);
+    float *hidden = mem_array((size_t)N_TOKENS * m->hp->n_embd, sizeof *hidden);
+
+    for (uint32_t at = 0, n; at < N_TOKENS; at += n) {
+        n = N_TOKENS - at < chunk ? N_TOKENS - at : chunk;
+        for (uint32_t i = 0; i < m->n_parts; i++) {
+            struct engine_step step = {.sequence = 1,
+                                       .position = at,
+                                       .n_tokens = n,
+                                       .tokens = tokens + at,
+                                       .layer_first = weights_first_layer(m->parts[i]),
+                                       .layer_end = weights_end_layer(m->parts[i]),
+                                       .hidden_in = hidden,
+                                       .hidden_out = hidden};
+            if (weights_has_output(m->parts[i]))
+                step.logits_out = logits + (size_t)at * m->hp->n_vocab;
+            assert_int_equal(engine_run(m->engine, &step), STEP_OK);
+        }
+    }
+    mem_free(hidden);
+    mem_free(tokens);
+    return logits;
+}
+
+static void check_same(const struct machine *m, uint32_t chunk, const float *want, const char *what)
+{
+    size_t n = (size_t)N_TOKENS * m->hp->n_vocab;
+    float *got = logits_of(m, chunk);
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&got[i], &want[i], sizeof *got))
+            fail_msg("%s, chunks of %u: logits of position %zu have other bits (%a, not %a)", what, chunk,
+                     i / m->hp->n_vocab, (double)got[i], (double)want[i]);
+    mem_free(got);
+}
+
+/* --- shards ------------------------------------------------------------------------------------------------
+ */
+
+static void empty_folder(void)
+{
+    struct folder_list list;
+    if (folder_list_read(&list, folder, NULL))
+        return;
+    for (size_t i = 0; i < list.n; i++) {
+        char *file = shards_path(folder, list.names[i]);
+        unlink(file);
+        mem_free(file);
+    }
+    folder_list_free(&list);
+}
+
+static struct manifest *split_in_two(const char *path, char *files[2])
+{
+    struct manifest *manifest = NULL;
+    struct split_options options = {.model = path, .out_dir = folder, .n_shards = 2};
+    struct error err;
+
+    rig_must(shards_split(&manifest, &options, &err), &err);
+    assert_int_equal(manifest->n_shards, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        files[i] = shards_path(folder, manifest->shards[i].file);
+    return manifest;
+}
+
+static struct sha256 fingerprint_of(const char *path)
+{
+    struct gguf *gguf = NULL;
+    struct sha256 hash;
+    struct error err;
+    rig_must(gguf_open(&gguf, path, &err), &err);
+    rig_must(model_fingerprint(&hash, gguf, NULL, &err), &err);
+    gguf_close(gguf);
+    return hash;
+}
+
+static void check_merge(const char *path)
+{
+    char *merged = shards_path(folder, "merged.gguf");
+    struct error err;
+    rig_must(shards_merge(folder, merged, NULL, &err), &err);
+    struct sha256 before = fingerprint_of(path), after = fingerprint_of(merged);
+    assert_true(sha256_equal(&before, &after));
+    mem_free(merged);
+}
+
+/* --- all ways ----------------------------------------------------------------------------------------------
+ */
+
+static void check_level(const char *model, const char *const *files, uint32_t n_files, const char *level,
+                        const float *want)
+{
+    static const uint32_t chunks[] = {1, 2, 7, 64};
+    bool is_slow = !strcmp(level, "ref");
+    char what[128];
+
+    for (uint32_t n_threads = 1; n_threads <= 2; n_threads++) {
+        struct machine m = machine_new(files, n_files, level, n_threads);
+        snprintf(what, sizeof what, "%s, %s, %u threads, %s", model, level, n_threads,
+                 n_files == 1 ? "whole" : "in two shards");
+        for (size_t i = is_slow ? 3 - n_threads : 0; i < sizeof chunks / sizeof *chunks; i += is_slow ? 4 : 1)
+            check_same(&m, chunks[i], want, what); /* ref: of each number of threads one */
+        machine_free(&m);
+    }
+}
+
+static void check_truth(const struct manifest *manifest)
+{
+    const struct kernels *levels[KERNELS_LEVELS_MAX];
+    uint32_t n_levels = kernels_levels(levels);
+    struct shard_truth truth[2];
+    struct error err;
+
+    rig_must(truth_compute(&truth[0], manifest, folder, levels[0], 1, NULL, &err), &err);
+    rig_must(truth_compute(&truth[1], manifest, folder, levels[n_levels - 1], 2, NULL, &err), &err);
+    assert_memory_equal(truth[0].states, truth[1].states, 2 * sizeof *truth[0].states);
+    assert_memory_equal(truth[0].self_tests, truth[1].self_tests, 2 * sizeof *truth[0].self_tests);
+    assert_int_equal(truth[0].next, truth[1].next);
+    shard_truth_free(&truth[0]);
+    shard_truth_free(&truth[1]);
+}
+
+static void check_model(const char *model)
+{
+    const struct kernels *levels[KERNELS_LEVELS_MAX];
+    uint32_t n_levels = kernels_levels(levels);
+    char *path = model_path(model), *shards[2];
+    struct manifest *manifest = split_in_two(path, shards);
+    struct machine plain = machine_new((const char *const *)&path, 1, "ref", 1);
+    float *want = logits_of(&plain, N_TOKENS);
+
+    machine_free(&plain);
+    for (uint32_t i = 0; i < n_levels; i++) {
+        check_level(model, (const char *const *)&path, 1, levels[i]->level, want);
+        check_level(model, (const char *const *)shards, 2, levels[i]->level, want);
+    }
+    check_truth(manifest);
+    check_merge(path);
+    empty_folder();
+    manifest_free(manifest);
+    mem_free(want);
+    mem_free(shards[0]);
+    mem_free(shards[1]);
+    mem_free(path);
+}
+
+static void every_way_gives_the_same_bits(void **state)
+{
+    (void)state;
+    if (is_absent())
+        skip();
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        check_model(models[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_gives_the_same_bits)};
+    const char *tmp = getenv("TMPDIR");
+    folder = mem_format("%s/shoal-test-arch-XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder))
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    empty_folder();
+    rmdir(folder);
+    mem_free(folder);
+    return failed;
+}
