@@ -45,7 +45,7 @@ uses_all   = $(filter $(call may_use,$(1)) $(foreach f,$(call may_use,$(1)),$(ca
 libs_for   = $(foreach f,$(1) $(call uses_all,$(1)),$(call lib,$(f)))
 ext_libs_for = $(foreach f,$(1) $(call uses_all,$(1)),$(call pkg_libs,$(f))) -lm
 
-.PHONY: all deps demo test e2e unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
+.PHONY: all deps demo test e2e faults unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
 .DELETE_ON_ERROR:
 all: $(BUILD)/shoal $(BUILD)/shoal-agent
 
@@ -122,6 +122,9 @@ test: all $(TESTS)
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal SHOAL_AGENT=$(abspath $(BUILD))/shoal-agent tests/run_all.sh $(TESTS)
 e2e: all
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/e2e/run.py $(ONLY)
+# Every fault that a person can cause, with real processes: make faults [ONLY=REGEX]; the table in $(BUILD)/faults.
+faults: all
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/faults/run.py --json $(BUILD)/faults/faults.json --keep $(BUILD)/faults/doctor $(ONLY)
 check: all
 	@python3 scripts/check.py --build $(BUILD)
 	@python3 scripts/make_man.py --shoal $(BUILD)/shoal --check man/shoal.1

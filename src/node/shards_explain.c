@@ -191,7 +191,11 @@ static void set_file_action(struct finding *f, const struct shard *s, const char
         finding_set_action(f, "df -h %s", dir);
         break;
     case FINDING_PERMISSION_DENIED:
-        finding_set_action(f, "ls -ld %s %s", dir, path);
+        /* The file, where one was refused; else the folder. Of another user: `chmod` says so itself. */
+        if (found_of(s)->presence == INVENTORY_UNREADABLE && !shards->scan_failure.code)
+            finding_set_action(f, "chmod u+r %s", path);
+        else
+            finding_set_action(f, "chmod u+rwx %s", dir);
         break;
     case FINDING_SHARD_FILE_INVALID:
         finding_set_action(f, "shoal verify %s", dir);
@@ -402,6 +406,6 @@ void shards_explain(const struct shards *shards, struct finding_list *out)
     jv_set_text(finding_evidence(f), "path", shards->dir);
     jv_set_int(finding_evidence(f), "errno", shards->scan_failure.sys_errno);
     char *dir = quoted(shards->dir, NULL);
-    finding_set_action(f, "ls -ld %s", dir);
+    finding_set_action(f, f->code == FINDING_PERMISSION_DENIED ? "chmod u+rwx %s" : "ls -ld %s", dir);
     mem_free(dir);
 }

@@ -54,6 +54,7 @@ static struct roster_entry *insert(struct roster *roster, const struct node_id *
         return NULL;
     struct roster_entry *entry = mem_new(sizeof *entry);
     entry->record.id = *id;
+    entry->changed_ms = clock_ms(roster->clock); /* not alive as far as we know, since now */
     buffer_init(&entry->signed_form, RECORD_BYTES_MAX);
     memmove(&roster->entries[at + 1], &roster->entries[at], (roster->n - at) * sizeof roster->entries[0]);
     roster->entries[at] = entry;

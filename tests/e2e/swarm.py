@@ -167,13 +167,14 @@ class Process:
         self.swarm, self.name, self.role, self.args, self.env = swarm, name, role, args, env
         self.out_path, self.err_path = swarm.dir / f"{name}.out", swarm.dir / f"{name}.err"
         self.popen, self.killed = None, False
+        self.folder, self.wrap = None, []  # wrap: a program that becomes ours by exec: setpriv, prlimit
 
     def start(self):
         self.killed = False
         self.entry = None
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self.out_from = out.tell()
-            self.popen = subprocess.Popen([BIN, *map(str, self.args)], env=self.env, stdin=subprocess.DEVNULL, stdout=out,
+            self.popen = subprocess.Popen([*self.wrap, BIN, *map(str, self.args)], env=self.env, stdin=subprocess.DEVNULL, stdout=out,
                                           stderr=err, preexec_fn=_child_setup)
         return self
 
@@ -373,8 +374,9 @@ class Swarm:
             faults.append(str(e))
         return faults
 
-    def _add(self, name, role, args, env=None):
+    def _add(self, name, role, args, env=None, wrap=()):
         p = Process(self, name, role, args, env or self.env)
+        p.wrap = [str(word) for word in wrap]
         self.processes.append(p)
         return p.start()
 
@@ -399,7 +401,7 @@ class Swarm:
         """Copies a file in as people do: it grows under its final name."""
         shutil.copyfile(self.split / self.file_name(f), pathlib.Path(folder) / self.file_name(f))
 
-    def node(self, name, shards=None, files=(), *extra, fetch=True, manifest=True, env=None, start=True):
+    def node(self, name, shards=None, files=(), *extra, fetch=True, manifest=True, env=None, wrap=()):
         """shards: explicit ids; None: a coordinator assigns. files: which are there."""
         folder = self.files(name, [*files, *(["manifest.json"] if manifest else [])])
         args = ["node", "--shards-dir", folder, *self._state(name), *self.options]
@@ -407,7 +409,7 @@ class Swarm:
             args += ["--shards", ",".join(map(str, shards))] if len(shards) > 1 else ["--shard-id", shards[0]]
         if not fetch:
             args.append("--no-fetch")
-        p = self._add(name, "node", [*args, *extra], env)
+        p = self._add(name, "node", [*args, *extra], env, wrap)
         p.folder = folder
         return p
 

@@ -1,0 +1,204 @@
+"""One fault in an otherwise fine swarm of real processes: injected, named, mended. What is asserted of each: the first
+finding that `shoal doctor --json` prints on two or more nodes (code, shard, node, action), that nobody else is blamed,
+and that the swarm is ready after the remedy with the processes that it had."""
+import contextlib, json, os, pathlib, re, subprocess, sys, time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import swarm
+from swarm import Failure, Skip, Swarm, check, wait_for
+
+AIM_S = 5.0
+# A state on the way, with an end in sight: never the answer to a fault, and no blame either.
+TRANSIENT = {"LOADING", "DOWNLOADING", "PROBE_FAILED"}
+
+
+def fault(code, title, timeout=60, aim=AIM_S, why_longer=None):
+    """Marks a function as a case. `aim`: seconds to name it; more than AIM_S only with the reason."""
+    def mark(function):
+        function.fault, function.title, function.timeout = code, title, timeout
+        function.aim, function.why_longer = aim, why_longer
+        return function
+    return mark
+
+
+def brief(findings):
+    return [(f["severity"], f["code"], f["shard"], (f["node"] or "")[:8], f["cause"]) for f in findings]
+
+
+class Trial(Swarm):
+    """A swarm with a stop-watch."""
+
+    def __init__(self, box, n_shards=3):
+        super().__init__(box, n_shards=n_shards)
+        self.box = box
+        self.limit = AIM_S
+        self.code = None        # what was named first
+        self.named_s = None
+        self.ready_s = None
+        self.wrong = []         # blames of the innocent
+        self.text = ""          # what `shoal doctor` printed
+        self.began = None
+        self.pids = {}
+        self.acted = None
+
+    # --- what doctor says
+
+    def doctor(self, p):
+        """The verdict that `shoal doctor --json` prints at this process; None while it has no API."""
+        if p.popen.poll() is not None or not p.run_entry():
+            return None
+        r = swarm.run_command(["doctor", "--json", "--api", p.run_entry()["url"]], self.env)
+        if r.returncode not in (0, 1):
+            return None
+        verdict = json.loads(r.out)
+        check((r.returncode == 0) == verdict["ready"], "doctor's exit and its verdict differ:", r.returncode, verdict["ready"])
+        return verdict
+
+    def doctor_text(self, p):
+        return swarm.run_command(["doctor", "--api", p.run_entry()["url"]], self.env).out
+
+    # --- the fault
+
+    def inject(self, action=None):
+        """The clock starts; the innocent are those who run now."""
+        self.began = time.monotonic()
+        return action() if action else None
+
+    def fine(self, *members, timeout=20):
+        """The swarm is ready before anything is done to it, and nothing is told of it."""
+        for p in members or self.members():
+            p.wait_ready(timeout)
+
+    def expect(self, code, on, shard=None, node=None, also=(), severity="blocker", within=None, words=None):
+        """`code` is the first finding at each of `on`, with this shard and node (a Process, or None for no node; a
+        callable is asked), and no other blocker but those of `also`: (code, shard) that are true, too."""
+        check(len(on) >= 2 or severity != "blocker", "two nodes are to be asked")
+        within = within if within is not None else self.limit
+        allowed = {(code, shard), *also}
+        for p in on:
+            found = self._await(p, code, shard, severity, within)
+            self._examine(p, found, code, shard, node, severity, allowed, words)
+        self.named_s = max(self.named_s or 0, time.monotonic() - self.began)
+        self.code = self.code or code
+        time.sleep(0.7)  # ... and it stays so
+        for p in on:
+            verdict = self.doctor(p)
+            found = self._first(verdict, severity)
+            check(found and (found["code"], found["shard"]) == (code, shard), f"{p.name}: {code} does not stay first:",
+                  brief(verdict["findings"]))
+            self._examine(p, (verdict, found), code, shard, node, severity, allowed, words)
+        self.text = self.text or self.doctor_text(on[0])
+        return found
+
+    def _first(self, verdict, severity):
+        return next((f for f in verdict["findings"] if f["severity"] == severity), None) if verdict else None
+
+    def _await(self, p, code, shard, severity, within):
+        end = time.monotonic() + within * swarm.SLOW + 0.3
+        verdict = None
+        while True:
+            verdict = self.doctor(p) or verdict
+            found = self._first(verdict, severity) if severity == "blocker" else next(
+                (f for f in (verdict or {"findings": []})["findings"] if (f["code"], f["severity"], f["shard"]) == (code, severity, shard)), None)
+            others = [f for f in (verdict or {"findings": []})["findings"] if f["severity"] == "blocker" and f["code"] in TRANSIENT
+                      and f["code"] != code]
+            if found and (found["code"], found["shard"]) == (code, shard) and not others:
+                return verdict, found
+            if time.monotonic() > end:
+                raise Failure(f"{p.name}: {code} (shard {shard}) is not its first {severity} within {within * swarm.SLOW:g} s; doctor says",
+                              json.dumps(brief(verdict["findings"]) if verdict else None, indent=1))
+            time.sleep(0.15)
+
+    def _examine(self, p, found, code, shard, node, severity, allowed, words):
+        verdict, f = found
+        expected = node() if callable(node) else node.id if node else None
+        if node is not False:
+            check(f["node"] == expected, f"{p.name}: {code} names node {f['node']}, expected {expected}:", f["cause"])
+        check(f["severity"] == severity, f"{p.name}: severity", f["severity"])
+        check(f["action"], f"{p.name}: {code} has no action")
+        check(not words or re.search(words, f["cause"]), f"{p.name}: /{words}/ is not in the cause:", f["cause"])
+        wrong = [b for b in verdict["findings"] if b["severity"] == "blocker" and (b["code"], b["shard"]) not in allowed]
+        self.wrong += [(p.name, b["code"], b["shard"], b["node"]) for b in wrong]
+        check(not wrong, f"{p.name} blames others, too:", json.dumps(brief(wrong), indent=1))
+        n = sum((b["code"], b["shard"]) == (code, shard) and b["severity"] == severity for b in verdict["findings"])
+        check(n == 1 or severity != "blocker", f"{p.name} names it {n} times:", brief(verdict["findings"]))
+
+    # --- what doctor tells to do
+
+    def paste(self, finding, cwd=None, env=None, timeout=6, runs_on=False):
+        """The action as a shell takes it. `runs_on`: it starts a process that is meant to stay; it is ended."""
+        env = dict(env or self.env)
+        folder = self.dir / "bin"
+        if not folder.exists():
+            folder.mkdir()
+            (folder / "shoal").symlink_to(swarm.BIN)
+        env["PATH"] = f"{folder}:{env.get('PATH', '/usr/bin:/bin')}"
+        self.acted = finding["action"]
+        p = subprocess.Popen(["sh", "-c", "exec " + finding["action"] if runs_on else finding["action"]], cwd=cwd or self.dir, env=env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=swarm._child_setup)
+        try:
+            out, err = p.communicate(timeout=1.5 if runs_on else timeout * swarm.SLOW)
+        except subprocess.TimeoutExpired:
+            p.terminate()
+            p.communicate()
+            check(runs_on, "the action does not end:", finding["action"])
+            return 0
+        check(p.returncode not in (2, 126, 127), f"'{finding['action']}' does not work when pasted (exit {p.returncode}):", err.decode()[-500:])
+        return p.returncode
+
+    # --- afterwards
+
+    def keep(self):
+        """Notes who runs: none of them may be restarted by the remedy."""
+        self.pids = {p.name: p.pid for p in self.processes if p.popen.poll() is None}
+
+    def mend(self, action=None):
+        self.keep()
+        self.began = time.monotonic()
+        return action() if action else None
+
+    def ready_again(self, on=None, timeout=12, restarted=()):
+        on = on or [p for p in self.members()]
+        for p in on:
+            p.wait_ready(max(timeout - (time.monotonic() - self.began), 0.5))
+        self.ready_s = time.monotonic() - self.began
+        for p in self.processes:
+            if p.name in self.pids and p.name not in [r.name for r in restarted]:
+                check(p.pid == self.pids[p.name] and p.popen.poll() is None, f"{p.name} was restarted, or has ended")
+        for p in on:
+            blockers = p.blockers()
+            check(not blockers, f"{p.name} is ready and has blockers:", brief(blockers))
+        serve = next((p for p in on if p.role == "serve"), None)
+        if serve:
+            serve.complete("Once upon", max_tokens=2)
+
+    def gone(self, code, on, timeout=40):
+        """A warning that goes when its cause is gone."""
+        for p in on:
+            wait_for(lambda: not [f for f in self.doctor(p)["findings"] if f["code"] == code and f["severity"] != "info"], timeout,
+                     f"{code} goes at {p.name}")
+
+    # --- members
+
+    def plain(self, n=3, lacking=(), serve=True, **kw):
+        """An entry, a node for each of n shards but those `lacking`, and a serve."""
+        self.entry()
+        made = [self.node(f"node{i}", [i], [i], **kw) for i in range(n) if i not in lacking]
+        return made, self.serve() if serve else None
+
+    @contextlib.contextmanager
+    def small_disk(self, folder, n_bytes):
+        """A disk of its own for this folder."""
+        r = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "shoal-test", folder], capture_output=True)
+        if r.returncode:
+            raise Skip("a small disk needs the right to mount: " + r.stderr.decode().strip())
+        try:
+            yield
+        finally:
+            for p in self.processes:
+                if p.folder == folder:
+                    p.stop()
+            subprocess.run(["umount", folder])
+
+    def resize_disk(self, folder, n_bytes):
+        subprocess.run(["mount", "-o", f"remount,size={n_bytes}", folder], check=True)
