@@ -4,7 +4,7 @@
 
 struct kernels;
 
-/* The quantised types: each has pack_NAME.c, NAME_avx2.c and NAME_avx512.c. */
+/* The quantised types: each has, alone or with its family, pack_NAME.c, NAME_avx2.c and NAME_avx512.c. */
 #define X86_INT8_TYPES(DO)                                                                                     \
     DO(q8_0)                                                                                                   \
     DO(q4_0)                                                                                                   \
@@ -13,7 +13,9 @@ struct kernels;
     DO(q5_1)                                                                                                   \
     DO(q4_k)                                                                                                   \
     DO(q5_k)                                                                                                   \
-    DO(q6_k)
+    DO(q6_k)                                                                                                   \
+    DO(iq4_nl)                                                                                                 \
+    DO(iq4_xs)
 
 /* packed_bytes, pack and row, the same for both levels; matmul of each. */
 #define X86_INT8_INITS(name)                                                                                   \

@@ -44,6 +44,12 @@ static ALWAYS_INLINE __m256 f16_scales(const uint8_t *at, uint32_t half)
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(at + 16 * half)));
 }
 
+/* Eight whole numbers from -128 to 127. */
+static ALWAYS_INLINE __m256 signed_bytes(const uint8_t *eight)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)eight)));
+}
+
 static ALWAYS_INLINE __m256i pairs_to_32(__m256i sums16)
 {
     return _mm256_madd_epi16(sums16, _mm256_set1_epi16(1));
@@ -77,6 +83,39 @@ static ALWAYS_INLINE void nibble_dots(__m256i *isum, const struct extent e, cons
     UNROLL(4)
     for (uint32_t i = 0; i < e.n * e.n_halves; i++)
         isum[i] = pairs_to_32(isum[i]);
+}
+
+static ALWAYS_INLINE __m256i load_table(const int8_t table[16])
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+}
+
+/* Dot products of a block of nibbles that stand for the values of a table, -127..127: magnitudes with the
+ * activations' signs turned, so that a pair fits 16 bits. */
+static ALWAYS_INLINE void table_dots(__m256i *isum, const struct extent e, const uint8_t *codes,
+                                     const int32_t *q, const int8_t table[16])
+{
+    const __m256i low = _mm256_set1_epi8(15), to = load_table(table);
+
+    UNROLL(4)
+    for (uint32_t i = 0; i < e.n * e.n_halves; i++)
+        isum[i] = _mm256_setzero_si256();
+    UNROLL(8)
+    for (uint32_t j = 0; j < 8; j++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++) {
+            __m256i both = load_codes(codes + 64 * (j % 4) + 32 * (e.half + h));
+            __m256i w =
+                _mm256_shuffle_epi8(to, _mm256_and_si256(j < 4 ? both : _mm256_srli_epi16(both, 4), low));
+            __m256i magnitude = _mm256_abs_epi8(w);
+            UNROLL(4)
+            for (uint32_t t = 0; t < e.n; t++) {
+                __m256i x = _mm256_sign_epi8(_mm256_set1_epi32(q[t * 8 + j]), w);
+                __m256i *sum = &isum[t * e.n_halves + h];
+                *sum = _mm256_add_epi32(*sum, pairs_to_32(_mm256_maddubs_epi16(magnitude, x)));
+            }
+        }
+    }
 }
 
 /* Codes of column groups j, 4 + j, j + 1 and 5 + j (j: 0 or 2): nibbles and the fifth bits behind them, 0..31.

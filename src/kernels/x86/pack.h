@@ -50,6 +50,13 @@ static inline uint8_t *code_at(uint8_t *codes, uint32_t group, uint32_t lane)
     return codes + (size_t)group * 64 + (size_t)lane * 4;
 }
 
+/* Sixteen bytes of nibbles as most types have them: low ones are columns 0..15, high ones 16..31. */
+static inline void nibbles_pack(uint8_t *codes, uint32_t lane, const uint8_t *qs)
+{
+    for (uint32_t i = 0; i < 4; i++)
+        memcpy(code_at(codes, i, lane), qs + (size_t)i * 4, 4);
+}
+
 static inline void nibbles_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane)
 {
     for (uint32_t i = 0; i < 16; i++) {
@@ -57,6 +64,13 @@ static inline void nibbles_unpack(int8_t q[32], const uint8_t *codes, uint32_t l
         q[i] = (int8_t)(both & 15);
         q[16 + i] = (int8_t)(both >> 4);
     }
+}
+
+static inline void table_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane, const int8_t table[16])
+{
+    nibbles_unpack(q, codes, lane);
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = table[q[i]];
 }
 
 /* { f16 d; f16 m } of a block whose values are d * q + m: the minimum that panels hold is -m. */

@@ -90,6 +90,19 @@ static inline size_t panel_bytes_q6_k(uint32_t n_cols)
     return pair_bytes(n_cols / 256, PANEL_Q6K_BYTES);
 }
 
+/* IQ4_NL: as Q4_0. IQ4_XS: units of 256 columns: eight i8 scales (scale j of all rows together), eight blocks
+ * of nibbles. */
+#define PANEL_IQ4XS_CODES 128
+#define PANEL_IQ4XS_BYTES (PANEL_IQ4XS_CODES + 8 * PANEL_Q4_BLOCK)
+static inline size_t panel_bytes_iq4_nl(uint32_t n_cols)
+{
+    return panel_bytes_q4_0(n_cols);
+}
+static inline size_t panel_bytes_iq4_xs(uint32_t n_cols)
+{
+    return pair_bytes(n_cols / 256, PANEL_IQ4XS_BYTES);
+}
+
 /* F32, F16, BF16: column by column, sixteen elements each. */
 static inline size_t panel_bytes_f32(uint32_t n_cols)
 {

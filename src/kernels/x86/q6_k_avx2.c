@@ -1,11 +1,6 @@
 #include "kernels/x86/levels.h"
 #include "kernels/x86/matmul_avx2.h"
 
-static ALWAYS_INLINE __m256 signed_bytes(const uint8_t *eight)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)eight)));
-}
-
 /* Half of a block's columns (low nibbles or high ones, with their two bits above) of half a panel, 0..63. */
 static ALWAYS_INLINE void codes_of(__m256i w[4], const uint8_t *codes, uint32_t columns, uint32_t half)
 {

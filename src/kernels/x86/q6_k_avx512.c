@@ -16,11 +16,6 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
     }
 }
 
-static ALWAYS_INLINE __m512 signed_bytes(const uint8_t *sixteen)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)sixteen)));
-}
-
 static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const uint32_t n)
 {

@@ -140,6 +140,8 @@ static const struct inputs_type {
     {TENSOR_TYPE_Q4_K, 2, {0, 2}},
     {TENSOR_TYPE_Q5_K, 2, {0, 2}},
     {TENSOR_TYPE_Q6_K, 1, {208}},
+    {TENSOR_TYPE_IQ4_NL, 1, {0}},
+    {TENSOR_TYPE_IQ4_XS, 1, {0}},
     /* clang-format on */
 };
 #define INPUTS_N_TYPES (sizeof inputs_types / sizeof *inputs_types)

@@ -147,6 +147,31 @@ static void values_q6_k(double *y, const uint8_t *x)
         }
 }
 
+static const int nonlinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+static void values_iq4_nl(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 16; j++) {
+        y[j] = half(x) * nonlinear[x[2 + j] & 0x0F];
+        y[j + 16] = half(x) * nonlinear[x[2 + j] >> 4];
+    }
+}
+
+/* scales_h is a little-endian number that holds two bits for each of eight scales, scales_l four bits. */
+static void values_iq4_xs(double *y, const uint8_t *x)
+{
+    unsigned high = (unsigned)x[2] | (unsigned)x[3] << 8;
+    const uint8_t *low = x + 4, *q = x + 8;
+
+    for (int ib = 0; ib < 8; ib++, q += 16, y += 32) {
+        int scale = (low[ib / 2] >> 4 * (ib % 2) & 0xF) + 16 * (int)(high >> 2 * ib & 3) - 32;
+        for (int j = 0; j < 16; j++) {
+            y[j] = half(x) * scale * nonlinear[q[j] & 0xF];
+            y[j + 16] = half(x) * scale * nonlinear[q[j] >> 4];
+        }
+    }
+}
+
 /* largest: of a type with minima, what the first f16 of a block is multiplied with at most. */
 static const struct {
     enum tensor_type type;
@@ -165,6 +190,8 @@ static const struct {
     {TENSOR_TYPE_Q4_K, values_q4_k, 63 * 15},
     {TENSOR_TYPE_Q5_K, values_q5_k, 63 * 31},
     {TENSOR_TYPE_Q6_K, values_q6_k, 0},
+    {TENSOR_TYPE_IQ4_NL, values_iq4_nl, 0},
+    {TENSOR_TYPE_IQ4_XS, values_iq4_xs, 0},
     /* clang-format on */
 };
 #define N_FORMATS (sizeof formats / sizeof *formats)

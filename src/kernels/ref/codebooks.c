@@ -1,0 +1,3 @@
+#include "kernels/ref/codebooks.h"
+
+const int8_t codebook_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
