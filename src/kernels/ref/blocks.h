@@ -28,7 +28,7 @@ static inline struct block32 block32_plain(void)
 
 block32_read block32_iq4_nl, block32_iq4_xs;
 block32_read block32_q8_0, block32_q4_0, block32_q4_1, block32_q5_0, block32_q5_1;
-block32_read block32_q4_k, block32_q5_k, block32_q6_k;
+block32_read block32_q2_k, block32_q3_k, block32_q4_k, block32_q5_k, block32_q6_k;
 
 /* Its values as f32; exact but for the subtraction of a minimum. */
 void block32_values(float out[32], const struct block32 *block);
@@ -38,5 +38,7 @@ int8_t block32_iq4_xs_scale(const uint8_t *block, uint32_t j);
 
 /* The six bit scales and minima of Q4_K and Q5_K: of block j of 8. */
 void block32_k_scales(const uint8_t packed[12], uint32_t j, uint8_t *scale, uint8_t *min);
+/* The six bit scales of Q3_K, -32..31: of half block i of 16. */
+int8_t block32_q3_k_scale(const uint8_t packed[12], uint32_t i);
 
 #endif

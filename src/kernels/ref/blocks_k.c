@@ -3,6 +3,46 @@
 
 #include "kernels/f16.h"
 
+/* { u8 scales[16]; u8 qs[64]; f16 d; f16 dmin }: half h of 128 values has 32 bytes of qs, whose bits 2n are its
+ * block n. Low nibbles of scales are scales, high ones minima, of 16 values each. */
+void block32_q2_k(struct block32 *out, const uint8_t *row, uint32_t index)
+{
+    const uint8_t *b = row + (size_t)(index / 8) * 84;
+    uint32_t j = index % 8;
+    const uint8_t *qs = b + 16 + (size_t)(j / 4) * 32, *scales = b + (size_t)j * 2;
+
+    out->scale = f16_to_f32(f16_load(b + 80));
+    out->has_min = true;
+    out->min = f16_to_f32(f16_load(b + 82));
+    for (int i = 0; i < 2; i++) {
+        out->sub_scale[i] = scales[i] & 15;
+        out->sub_min[i] = scales[i] >> 4;
+    }
+    for (int i = 0; i < 32; i++)
+        out->q[i] = (int8_t)(qs[i] >> (j % 4 * 2) & 3);
+}
+
+int8_t block32_q3_k_scale(const uint8_t packed[12], uint32_t i)
+{
+    int low = i < 8 ? packed[i] & 15 : packed[i - 8] >> 4;
+    return (int8_t)((low | (packed[8 + i % 4] >> (i / 4 * 2) & 3) << 4) - 32);
+}
+
+/* { u8 hmask[32]; u8 qs[64]; u8 scales[12]; f16 d }: low bits as Q2_K's; bit j of hmask[i] is worth 4 of
+ * element i of block j; 4 stands for zero. */
+void block32_q3_k(struct block32 *out, const uint8_t *row, uint32_t index)
+{
+    const uint8_t *b = row + (size_t)(index / 8) * 110;
+    uint32_t j = index % 8;
+    const uint8_t *qs = b + 32 + (size_t)(j / 4) * 32;
+
+    out->scale = f16_to_f32(f16_load(b + 108));
+    for (uint32_t i = 0; i < 2; i++)
+        out->sub_scale[i] = block32_q3_k_scale(b + 96, 2 * j + i);
+    for (int i = 0; i < 32; i++)
+        out->q[i] = (int8_t)(((qs[i] >> (j % 4 * 2) & 3) | (b[i] >> j & 1) << 2) - 4);
+}
+
 void block32_k_scales(const uint8_t packed[12], uint32_t j, uint8_t *scale, uint8_t *min)
 {
     if (j < 4) {

@@ -114,6 +114,8 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
     DO(q4_1, Q4_1)                                                                                             \
     DO(q5_0, Q5_0)                                                                                             \
     DO(q5_1, Q5_1)                                                                                             \
+    DO(q2_k, Q2_K)                                                                                             \
+    DO(q3_k, Q3_K)                                                                                             \
     DO(q4_k, Q4_K)                                                                                             \
     DO(q5_k, Q5_K)                                                                                             \
     DO(q6_k, Q6_K)                                                                                             \

@@ -60,6 +60,7 @@ static void block_fill(const struct group_int8 *to, size_t at, const float *from
     to->minus_sum[at] = -(sum0 + sum1);
     to->minus_half[at * 2] = -sum0;
     to->minus_half[at * 2 + 1] = -sum1;
+    to->sum_pair[at] = (int32_t)(((uint32_t)sum0 & 0xFFFFU) | (uint32_t)sum1 << 16);
 }
 
 static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,

@@ -34,8 +34,9 @@ struct group_int8 {
     float *scaled_sum;   /* [b][t]: scale * (float)sum of q */
     int32_t *minus_sum;  /* [b][t]: negative, to take off what makes codes unsigned */
     int32_t *minus_half; /* [b][t][2]: of each half */
+    int32_t *sum_pair; /* [b][t]: of each half, positive, in 16 bits each; the first half's are the low ones */
 };
-#define GROUP_INT8_BLOCK_BYTES 52
+#define GROUP_INT8_BLOCK_BYTES 56
 static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_blocks, struct group g)
 {
     size_t n = (size_t)n_blocks * g.size;
@@ -45,6 +46,7 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
     x.scaled_sum = x.scale + n;
     x.minus_sum = (int32_t *)(x.scaled_sum + n);
     x.minus_half = x.minus_sum + n;
+    x.sum_pair = x.minus_half + 2 * n;
     return x;
 }
 

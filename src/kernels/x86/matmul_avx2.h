@@ -21,7 +21,7 @@ struct extent {
 };
 
 struct x_block { /* of one block: pointers into the group's arrays */
-    const int32_t *q, *minus_sum, *minus_half;
+    const int32_t *q, *minus_sum, *minus_half, *sum_pair;
     const float *scale, *scaled_sum;
 };
 static ALWAYS_INLINE struct x_block x_block_at(const struct group_int8 *x, size_t b, const uint32_t n)
@@ -29,6 +29,7 @@ static ALWAYS_INLINE struct x_block x_block_at(const struct group_int8 *x, size_
     return (struct x_block){.q = x->q + b * n * 8,
                             .minus_sum = x->minus_sum + b * n,
                             .minus_half = x->minus_half + b * n * 2,
+                            .sum_pair = x->sum_pair + b * n,
                             .scale = x->scale + b * n,
                             .scaled_sum = x->scaled_sum + b * n};
 }

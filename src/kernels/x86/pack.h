@@ -99,10 +99,36 @@ static inline void fifth_bits_pack(uint8_t *codes, uint32_t lane, uint32_t bits)
     store_u32(code_at(codes, 0, lane), high);
 }
 
-static inline void fifth_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane)
+/* The same from bit `bit` of 32 bytes. */
+static inline void high_bits_pack(uint8_t *codes, uint32_t lane, const uint8_t *bytes, uint32_t bit)
+{
+    uint32_t high = 0;
+    for (uint32_t i = 0; i < 8; i++)
+        high |= (load_u32(bytes + 4 * (size_t)i) >> bit & 0x01010101U) << i;
+    store_u32(code_at(codes, 0, lane), high);
+}
+
+static inline void high_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane, uint32_t shift)
 {
     for (uint32_t i = 0; i < 32; i++)
-        q[i] = (int8_t)(q[i] | (codes[(size_t)lane * 4 + i % 4] >> (i / 4) & 1) << 4);
+        q[i] = (int8_t)(q[i] | (codes[(size_t)lane * 4 + i % 4] >> (i / 4) & 1) << shift);
+}
+
+/* A block's two bit codes from 32 bytes that hold three more blocks'. */
+static inline void two_bits_pack(uint8_t *codes, uint32_t lane, const uint8_t *qs, uint32_t shift)
+{
+    for (uint32_t half = 0; half < 2; half++) {
+        uint32_t all = 0;
+        for (uint32_t i = 0; i < 4; i++)
+            all |= (load_u32(qs + 16 * (size_t)half + 4 * (size_t)i) >> shift & 0x03030303U) << (2 * i);
+        store_u32(code_at(codes, half, lane), all);
+    }
+}
+
+static inline void two_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane)
+{
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = (int8_t)(codes[(size_t)(i / 16) * 64 + (size_t)lane * 4 + i % 4] >> (i % 16 / 4 * 2) & 3);
 }
 
 /* What stands before the codes of Q4_K and Q5_K: d, dmin, scales. */

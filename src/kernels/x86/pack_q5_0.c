@@ -17,7 +17,7 @@ static void unpack_q5_0(struct block32 *out, const uint8_t *panel, uint32_t b, u
 
     out->scale = f16_to_f32(f16_load(panel + pair_scales_at(b, PANEL_Q5_BLOCK) + (size_t)lane * 2));
     nibbles_unpack(out->q, codes, lane);
-    fifth_bits_unpack(out->q, codes + PANEL_Q4_BLOCK, lane);
+    high_bits_unpack(out->q, codes + PANEL_Q4_BLOCK, lane, 4);
     for (uint32_t i = 0; i < 32; i++)
         out->q[i] = (int8_t)(out->q[i] - 16);
 }

@@ -17,7 +17,7 @@ static void unpack_q5_1(struct block32 *out, const uint8_t *panel, uint32_t b, u
 
     scale_and_min_unpack(out, from, lane);
     nibbles_unpack(out->q, from + PANEL_MIN_CODES, lane);
-    fifth_bits_unpack(out->q, from + PANEL_MIN_CODES + PANEL_Q4_BLOCK, lane);
+    high_bits_unpack(out->q, from + PANEL_MIN_CODES + PANEL_Q4_BLOCK, lane, 4);
 }
 
 PACK_TYPE(q5_1, 32, 24)

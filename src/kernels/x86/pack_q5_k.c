@@ -2,17 +2,14 @@
 
 static void pack_q5_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
-    const uint8_t *from = row + (size_t)s * 176, *qh = from + 16;
+    const uint8_t *from = row + (size_t)s * 176;
     uint8_t *to = panel + (size_t)s * PANEL_Q5K_BYTES;
 
     k_mins_pack(to, lane, from);
     for (uint32_t j = 0; j < 8; j++) {
         uint8_t *codes = to + PANEL_Q4K_CODES + (size_t)j * PANEL_Q5_BLOCK;
-        uint32_t high = 0;
         k_nibbles_pack(codes, lane, from + 48 + (size_t)(j / 2) * 32, j % 2 * 4);
-        for (uint32_t i = 0; i < 8; i++)
-            high |= (load_u32(qh + 4 * (size_t)i) >> j & 0x01010101U) << i;
-        store_u32(code_at(codes + PANEL_Q4_BLOCK, 0, lane), high);
+        high_bits_pack(codes + PANEL_Q4_BLOCK, lane, from + 16, j);
     }
 }
 
@@ -23,7 +20,7 @@ static void unpack_q5_k(struct block32 *out, const uint8_t *panel, uint32_t b, u
 
     k_mins_unpack(out, from, b % 8, lane);
     nibbles_unpack(out->q, codes, lane);
-    fifth_bits_unpack(out->q, codes + PANEL_Q4_BLOCK, lane);
+    high_bits_unpack(out->q, codes + PANEL_Q4_BLOCK, lane, 4);
 }
 
 PACK_TYPE(q5_k, 256, 176)

@@ -63,6 +63,27 @@ static inline size_t panel_bytes_q5_1(uint32_t n_cols)
     return (size_t)(n_cols / 32) * (PANEL_MIN_CODES + PANEL_Q5_BLOCK);
 }
 
+/* Q2_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, sixteen bytes of scale and minimum (byte i of
+ * all rows together), eight blocks of two bit codes: bits 2i of the first 64 bytes are column group i, of the
+ * second group 4 + i. */
+#define PANEL_Q2_BLOCK  128
+#define PANEL_Q2K_CODES (64 + 256)
+#define PANEL_Q2K_BYTES (PANEL_Q2K_CODES + 8 * PANEL_Q2_BLOCK)
+static inline size_t panel_bytes_q2_k(uint32_t n_cols)
+{
+    return (size_t)(n_cols / 256) * PANEL_Q2K_BYTES;
+}
+
+/* Q3_K: units of 256 columns: the twelve bytes of packed scales, eight blocks of two bit codes with their third
+ * bits behind them, as Q5_0's fifth ones. */
+#define PANEL_Q3_BLOCK  (PANEL_Q2_BLOCK + 64)
+#define PANEL_Q3K_CODES 192
+#define PANEL_Q3K_BYTES (PANEL_Q3K_CODES + 8 * PANEL_Q3_BLOCK)
+static inline size_t panel_bytes_q3_k(uint32_t n_cols)
+{
+    return pair_bytes(n_cols / 256, PANEL_Q3K_BYTES);
+}
+
 /* Q4_K, Q5_K, for each 256 columns: sixteen f16 d, sixteen f16 dmin, the twelve bytes of packed scales (byte i
  * of all rows together), eight blocks of codes. */
 #define PANEL_Q4K_SCALES 64

@@ -137,6 +137,8 @@ static const struct inputs_type {
     {TENSOR_TYPE_Q4_1, 2, {0, 2}},
     {TENSOR_TYPE_Q5_0, 1, {0}},
     {TENSOR_TYPE_Q5_1, 2, {0, 2}},
+    {TENSOR_TYPE_Q2_K, 2, {80, 82}},
+    {TENSOR_TYPE_Q3_K, 1, {108}},
     {TENSOR_TYPE_Q4_K, 2, {0, 2}},
     {TENSOR_TYPE_Q5_K, 2, {0, 2}},
     {TENSOR_TYPE_Q6_K, 1, {208}},

@@ -88,6 +88,43 @@ static void values_q5_1(double *y, const uint8_t *x)
     }
 }
 
+/* 128 values at a time: four groups of 32 from the same 32 bytes, two bits each; 16 values share a scale. */
+static void values_q2_k(double *y, const uint8_t *x)
+{
+    const uint8_t *sc = x, *q = x + 16;
+    double d = half(x + 80), min = half(x + 82);
+
+    for (int n = 0; n < 256; n += 128, q += 32)
+        for (int shift = 0; shift < 8; shift += 2)
+            for (int l = 0; l < 32; l++) {
+                int both = sc[n / 16 + shift + l / 16];
+                *y++ = d * (both & 0xF) * (q[l] >> shift & 3) - min * (both >> 4);
+            }
+}
+
+/* ggml puts its sixteen scales together from three words at once; the same words here. */
+static void values_q3_k(double *y, const uint8_t *x)
+{
+    const uint8_t *hm = x, *q = x + 32;
+    uint32_t aux[4] = {0}, low = 0x0F0F0F0FU, two = 0x03030303U;
+    double d = half(x + 108);
+    int is = 0, mask = 1;
+
+    for (int i = 0; i < 12; i++)
+        aux[i / 4] |= (uint32_t)x[96 + i] << i % 4 * 8;
+    uint32_t top = aux[2];
+    aux[2] = (aux[0] >> 4 & low) | (top >> 4 & two) << 4;
+    aux[3] = (aux[1] >> 4 & low) | (top >> 6 & two) << 4;
+    aux[0] = (aux[0] & low) | (top & two) << 4;
+    aux[1] = (aux[1] & low) | (top >> 2 & two) << 4;
+    for (int n = 0; n < 256; n += 128, q += 32)
+        for (int shift = 0; shift < 8; shift += 2, mask <<= 1, is += 2)
+            for (int l = 0; l < 32; l++) {
+                int scale = (int)(aux[(is + l / 16) / 4] >> (is + l / 16) % 4 * 8 & 255) - 32;
+                *y++ = d * scale * ((q[l] >> shift & 3) - (hm[l] & mask ? 0 : 4));
+            }
+}
+
 /* The eight scales and minima of a block, taken out of twelve bytes. */
 static void k_scales(double sc[8], double m[8], const uint8_t *scales)
 {
@@ -187,6 +224,8 @@ static const struct {
     {TENSOR_TYPE_Q4_1, values_q4_1, 15},
     {TENSOR_TYPE_Q5_0, values_q5_0, 0},
     {TENSOR_TYPE_Q5_1, values_q5_1, 31},
+    {TENSOR_TYPE_Q2_K, values_q2_k, 15 * 3},
+    {TENSOR_TYPE_Q3_K, values_q3_k, 0},
     {TENSOR_TYPE_Q4_K, values_q4_k, 63 * 15},
     {TENSOR_TYPE_Q5_K, values_q5_k, 63 * 31},
     {TENSOR_TYPE_Q6_K, values_q6_k, 0},
