@@ -244,6 +244,8 @@ static void quantised_models_are_as_exact_as_llama_cpp(void **state)
         {"Q5_1", 0.0224},
         {"Q4_K_M", 0.0295},
         {"Q5_K_M", 0.0305},
+        {"Q2_K", 0.0308},
+        {"Q3_K_M", 0.0282},
         {"Q6_K", 0.0292},
         {"IQ4_NL", 0.0206},
         {"IQ4_XS", 0.0307},
