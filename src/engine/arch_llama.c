@@ -1,5 +1,5 @@
-/* llama: pre-norm, grouped queries, rotary positions on neighbouring pairs, SwiGLU. Tied embeddings, rope_freqs
- * and scaling of positions are the loader's. */
+/* llama: pre-norm, grouped queries, rotary positions on neighbouring pairs, SwiGLU; with experts it is mixtral.
+ * Tied embeddings, rope_freqs and scaling of positions are the loader's. */
 #include "engine/ops.h"
 
 void arch_llama_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer)
@@ -8,5 +8,8 @@ void arch_llama_layer(struct pass *pass, const struct layer_weights *w, uint32_t
     pass_store(pass, w, layer, ROPE_PAIRS);
     pass_attend(pass, layer);
     ops_attended_add(pass, w);
-    ops_gated_add(pass, &w->ffn, w->ffn_norm);
+    if (w->experts)
+        ops_experts_add(pass, w, w->ffn_norm);
+    else
+        ops_gated_add(pass, &w->ffn, w->ffn_norm);
 }

@@ -1,6 +1,7 @@
 /* What an engine is asked to be, with its defaults, and the memory that takes. */
 #include "engine/engine.h"
 #include "engine/forward.h"
+#include "kernels/kernels.h"
 
 #include <sched.h>
 
@@ -40,5 +41,8 @@ size_t engine_bytes_needed(const struct engine_config *config, const struct hpar
 {
     struct engine_config c = engine_config_with_defaults(config);
     struct kv_shape shape = forward_kv_shape(hparams, c.kv_type, layer_end - layer_first, c.n_ctx);
-    return c.n_slots * kv_shape_bytes(&shape) + forward_scratch_bytes_max(hparams, c.n_threads);
+    const struct kernels *levels[KERNELS_LEVELS_MAX];
+    if (!c.kernels && kernels_select(&c.kernels, NULL)) /* engine_create tells why */
+        c.kernels = levels[kernels_levels(levels) - 1];
+    return c.n_slots * kv_shape_bytes(&shape) + forward_scratch_bytes_max(c.kernels, hparams, c.n_threads);
 }

@@ -21,13 +21,14 @@ struct output_row {
 struct forward {
     const struct kernels *kernels;
     enum kv_type kv_type;
-    uint32_t n_ctx;
+    uint32_t n_ctx, n_threads;
     struct team *team;
     struct hparams made_for; /* what the buffers fit */
     struct pass_buffers buffers;
     const struct activation_kernels *inputs[PASS_INPUTS_MAX]; /* the kinds there are */
     uint32_t n_inputs;
     size_t bytes;
+    bool only_counts;        /* makes no buffers, only adds up what they take */
     float *logits;           /* [OUTPUT_ROWS][n_vocab] */
     uint8_t *sample_scratch; /* for each worker */
     size_t sample_stride;
@@ -57,6 +58,7 @@ struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type,
     f->kv_type = kv_type;
     f->n_ctx = n_ctx;
     f->team = team;
+    f->n_threads = team_n_threads(team);
     find_input_kinds(f);
     return f;
 }
@@ -67,12 +69,17 @@ struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type,
 static void free_buffers(struct forward *f)
 {
     struct pass_buffers *b = &f->buffers;
-    float *floats[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
-                       b->v,   b->attended,  b->gate,      b->up,       b->cos,
-                       b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
+    struct expert_buffers *x = &b->experts;
+    void *blocks[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
+                      b->v,   b->attended,  b->gate,      b->up,       b->cos,
+                      b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
+    void *of_experts[] = {x->probabilities, x->shares, x->ids, x->rows,        x->first_pair, x->active,
+                          x->gate,          x->up,     x->out, x->prepared[0], x->prepared[1]};
 
-    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
-        mem_free(floats[i]);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        mem_free(blocks[i]);
+    for (size_t i = 0; i < sizeof of_experts / sizeof *of_experts; i++)
+        mem_free(of_experts[i]);
     for (uint32_t i = 0; i < PASS_INPUTS_MAX; i++)
         mem_free(b->prepared[i]);
     mem_free(f->sample_scratch);
@@ -94,9 +101,11 @@ void forward_free(struct forward *f)
 
 static void *take(struct forward *f, size_t bytes, bool *ok)
 {
+    f->bytes += bytes;
+    if (f->only_counts)
+        return NULL;
     void *block = mem_try_large(bytes ? bytes : 1);
     *ok = *ok && block;
-    f->bytes += bytes;
     return block;
 }
 
@@ -116,10 +125,33 @@ static size_t prepared_bytes(const struct forward *f, const struct hparams *hp, 
     return largest;
 }
 
+static void make_expert_buffers(struct forward *f, const struct hparams *hp, uint32_t n_rows, bool *ok)
+{
+    struct expert_buffers *x = &f->buffers.experts;
+    uint32_t n_pairs = n_rows * hp->n_experts_used;
+
+    x->probabilities = take_floats(f, n_rows, hp->n_experts, ok);
+    x->shares = take_floats(f, n_pairs, 1, ok);
+    x->ids = take(f, n_pairs * sizeof *x->ids, ok);
+    x->rows = take(f, n_pairs * sizeof *x->rows, ok);
+    x->first_pair = take(f, (hp->n_experts + 1) * sizeof *x->first_pair, ok);
+    x->active = take(f, hp->n_experts * sizeof *x->active, ok);
+    x->gate = take_floats(f, n_pairs, hp->n_ff, ok);
+    x->up = take_floats(f, n_pairs, hp->n_ff, ok);
+    x->out = take_floats(f, n_pairs, hp->n_embd, ok);
+    x->prepared_bytes = 0;
+    for (uint32_t i = 0; i < f->n_inputs; i++) {
+        uint32_t n_cols = hp->n_embd > hp->n_ff ? hp->n_embd : hp->n_ff;
+        size_t bytes = experts_prepared_bytes(f->inputs[i], n_cols, n_pairs, hp->n_experts);
+        x->prepared_bytes = bytes > x->prepared_bytes ? bytes : x->prepared_bytes;
+    }
+    for (int i = 0; i < 2; i++)
+        x->prepared[i] = take(f, x->prepared_bytes, ok);
+}
+
 static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n_rows)
 {
     struct pass_buffers *b = &f->buffers;
-    size_t n_workers = team_n_threads(f->team);
     bool ok = true;
 
     free_buffers(f);
@@ -130,8 +162,12 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
     b->k = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_k, &ok);
     b->v = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_v, &ok);
     b->attended = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_v, &ok);
-    b->gate = take_floats(f, n_rows, hp->n_ff, &ok);
-    b->up = take_floats(f, n_rows, hp->n_ff, &ok);
+    if (hp->n_experts) {
+        make_expert_buffers(f, hp, n_rows, &ok);
+    } else {
+        b->gate = take_floats(f, n_rows, hp->n_ff, &ok);
+        b->up = take_floats(f, n_rows, hp->n_ff, &ok);
+    }
     b->cos = take_floats(f, n_rows, hp->n_rot / 2, &ok);
     b->sin = take_floats(f, n_rows, hp->n_rot / 2, &ok);
     if (hp->rope_freq_base_local > 0) {
@@ -141,7 +177,7 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
     for (uint32_t i = 0; i < f->n_inputs; i++)
         b->prepared[i] = take(f, prepared_bytes(f, hp, i, n_rows), &ok);
     b->partials_stride = (pass_partials_floats(hp) + 15) / 16 * 16;
-    b->partials = take_floats(f, n_workers, b->partials_stride, &ok);
+    b->partials = take_floats(f, f->n_threads, b->partials_stride, &ok);
     b->n_rows = ok ? n_rows : 0;
     f->made_for = *hp;
     return ok;
@@ -154,7 +190,7 @@ static bool make_output_buffers(struct forward *f, const struct hparams *hp)
         return true;
     f->sample_stride = (sampler_scratch_bytes(hp->n_vocab) + 63) / 64 * 64;
     f->logits = take_floats(f, OUTPUT_ROWS, hp->n_vocab, &ok);
-    f->sample_scratch = take(f, team_n_threads(f->team) * f->sample_stride, &ok);
+    f->sample_scratch = take(f, f->n_threads * f->sample_stride, &ok);
     return ok;
 }
 
@@ -166,6 +202,7 @@ static bool fit_buffers(struct forward *f, const struct batch *batch, bool has_o
 
     while (n_rows < batch->n_rows)
         n_rows *= 2;
+    n_rows = n_rows > forward_rows_max(hp) ? forward_rows_max(hp) : n_rows;
     if (n_rows > f->buffers.n_rows || !hparams_equal(hp, &f->made_for))
         ok = make_buffers(f, hp, n_rows);
     if (ok && has_output)
@@ -175,15 +212,18 @@ static bool fit_buffers(struct forward *f, const struct batch *batch, bool has_o
     return ok;
 }
 
-/* What one row takes, with every kind of prepared input in f32. */
+/* What one row takes, about: every kind of prepared input as if it were f32. */
 static size_t row_bytes(const struct hparams *hp)
 {
     size_t heads = (size_t)hp->n_heads * (hp->head_dim_k + hp->head_dim_v);
     size_t kv_heads = (size_t)hp->n_kv_heads * (hp->head_dim_k + hp->head_dim_v);
     size_t widest = hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd;
+    size_t ffn = 2 * (size_t)hp->n_ff, floats;
+    if (hp->n_experts)
+        ffn = hp->n_experts + hp->n_experts_used * (2 * (size_t)hp->n_ff + hp->n_embd + 2 * widest);
     widest = widest > heads ? widest : heads;
-    return sizeof(float) *
-           (3 * (size_t)hp->n_embd + heads + kv_heads + 2 * (size_t)hp->n_ff + hp->n_rot + 2 * widest);
+    floats = 3 * (size_t)hp->n_embd + heads + kv_heads + ffn + 2 * hp->n_rot + 2 * widest;
+    return sizeof(float) * floats;
 }
 
 uint32_t forward_rows_max(const struct hparams *hp)
@@ -199,10 +239,13 @@ size_t forward_scratch_bytes(const struct forward *f)
     return f->bytes;
 }
 
-size_t forward_scratch_bytes_max(const struct hparams *hp, uint32_t n_threads)
+size_t forward_scratch_bytes_max(const struct kernels *kernels, const struct hparams *hp, uint32_t n_threads)
 {
-    return forward_rows_max(hp) * row_bytes(hp) + (size_t)OUTPUT_ROWS * hp->n_vocab * sizeof(float) +
-           n_threads * (sampler_scratch_bytes(hp->n_vocab) + pass_partials_floats(hp) * sizeof(float));
+    struct forward f = {.kernels = kernels, .n_threads = n_threads, .only_counts = true};
+    find_input_kinds(&f);
+    make_buffers(&f, hp, forward_rows_max(hp));
+    make_output_buffers(&f, hp);
+    return f.bytes;
 }
 
 struct kv_shape forward_kv_shape(const struct hparams *hparams, enum kv_type kv_type, uint32_t n_layers,
@@ -250,7 +293,8 @@ static void run_layers(struct crew *crew, void *arg)
 static bool is_small(const struct hparams *hp, uint32_t n_rows)
 {
     uint64_t heads = (uint64_t)(hp->n_heads + hp->n_kv_heads) * (hp->head_dim_k + hp->head_dim_v);
-    return n_rows * hp->n_embd * (heads + 3 * (uint64_t)hp->n_ff) < ALONE_PRODUCTS;
+    uint64_t n_ffn = hp->n_experts ? hp->n_experts_used : 1;
+    return n_rows * hp->n_embd * (heads + 3 * n_ffn * hp->n_ff) < ALONE_PRODUCTS;
 }
 
 /* --- output ------------------------------------------------------------------------------------------------

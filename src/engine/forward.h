@@ -16,7 +16,9 @@ void forward_free(struct forward *forward); /* NULL is fine */
  * ENGINE_STEP_TOKENS_MAX. */
 uint32_t forward_rows_max(const struct hparams *hparams);
 size_t forward_scratch_bytes(const struct forward *forward);
-size_t forward_scratch_bytes_max(const struct hparams *hparams, uint32_t n_threads);
+/* When a batch has had forward_rows_max rows and output. */
+size_t forward_scratch_bytes_max(const struct kernels *kernels, const struct hparams *hparams,
+                                 uint32_t n_threads);
 
 /* The shape of keys and values of `n_layers` layers. */
 struct kv_shape forward_kv_shape(const struct hparams *hparams, enum kv_type kv_type, uint32_t n_layers,

@@ -13,6 +13,7 @@ arch_layer_fn arch_layer(enum arch arch);
 void arch_llama_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_qwen2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_qwen3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_qwen3moe_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 
 /* q, k and v of x, normed first unless norm is NULL. */
 void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm);
@@ -20,5 +21,7 @@ void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm
 void ops_attended_add(struct pass *pass, const struct layer_weights *w);
 /* x += down(act(gate(norm(x))) * up(norm(x))) */
 void ops_gated_add(struct pass *pass, const struct gated *ffn, const float *norm);
+/* x += the experts of norm(x) (experts.h) */
+void ops_experts_add(struct pass *pass, const struct layer_weights *w, const float *norm);
 
 #endif

@@ -242,13 +242,21 @@ static uint32_t least_common_multiple(uint32_t a, uint32_t b)
 }
 
 /* Whole panels; enough parts for all workers unless they would be too small. */
-static uint32_t rows_a_part(const struct pass *pass, const struct matrix *m, uint32_t panel)
+uint32_t pass_rows_a_part(const struct pass *pass, const struct matrix *m, uint32_t panel, uint32_t n_tokens,
+                          uint32_t n_matrices)
 {
     uint32_t n_panels = pass_n_blocks(m->n_rows, panel);
-    uint32_t wanted = pass_n_blocks(n_panels, pass->n_workers * PARTS_A_WORKER);
-    uint64_t products = (uint64_t)panel * m->n_cols * pass->n_rows;
+    uint64_t n_parts = pass_n_blocks(pass->n_workers * PARTS_A_WORKER, n_matrices);
+    uint32_t wanted = pass_n_blocks(n_panels, (uint32_t)n_parts);
+    uint64_t products = (uint64_t)panel * m->n_cols * n_tokens;
     uint64_t least = PART_PRODUCTS_MIN / products + 1;
     return panel * (wanted < least ? (uint32_t)least : wanted);
+}
+
+uint32_t pass_gated_panel(const struct pass *pass, const struct matrix *gate, const struct matrix *up)
+{
+    return least_common_multiple(pass->kernels->types[gate->type].panel_rows,
+                                 pass->kernels->types[up->type].panel_rows);
 }
 
 static void multiply(struct pass *pass, struct multiply_part *part)
@@ -258,11 +266,9 @@ static void multiply(struct pass *pass, struct multiply_part *part)
     part->pass = pass;
     for (uint32_t i = 0; i < n_cut; i++) {
         const struct matrix *m = part->products[i].matrix;
-        uint32_t panel = pass->kernels->types[m->type].panel_rows;
-        if (part->after == AFTER_GATE)
-            panel =
-                least_common_multiple(panel, pass->kernels->types[part->products[1].matrix->type].panel_rows);
-        part->rows_a_part[i] = rows_a_part(pass, m, panel);
+        uint32_t panel = part->after == AFTER_GATE ? pass_gated_panel(pass, m, part->products[1].matrix)
+                                                   : pass->kernels->types[m->type].panel_rows;
+        part->rows_a_part[i] = pass_rows_a_part(pass, m, panel, pass->n_rows, 1);
         n_parts += pass_n_blocks(m->n_rows, part->rows_a_part[i]);
         part->end_part[i] = n_parts;
     }

@@ -6,6 +6,7 @@
 #define ENGINE_PASS_H
 
 #include "engine/batch.h"
+#include "engine/experts.h"
 #include "engine/team.h"
 #include "engine/weights_layout.h"
 #include "kernels/kernels.h"
@@ -14,17 +15,18 @@
 
 /* Scratch memory for n_rows rows, [n_rows][...] each; made by forward.c. */
 struct pass_buffers {
-    uint32_t n_rows;                     /* that fit */
-    float *x;                            /* n_embd: the residual stream */
-    float *normed;                       /* n_embd */
-    float *product;                      /* n_embd: what is added to x */
-    float *q, *k, *v, *attended;         /* heads */
-    float *gate, *up;                    /* n_ff */
-    float *cos, *sin;                    /* n_rot / 2 */
-    float *cos_local, *sin_local;        /* of layers with a window where they differ, else NULL */
-    void *prepared[PASS_INPUTS_MAX];     /* inputs of matrices, by kind of activation */
-    float *partials;                     /* of attention, for each worker */
-    size_t partials_stride;              /* floats a worker */
+    uint32_t n_rows;                 /* that fit */
+    float *x;                        /* n_embd: the residual stream */
+    float *normed;                   /* n_embd */
+    float *product;                  /* n_embd: what is added to x */
+    float *q, *k, *v, *attended;     /* heads */
+    float *gate, *up;                /* n_ff */
+    float *cos, *sin;                /* n_rot / 2 */
+    float *cos_local, *sin_local;    /* of layers with a window where they differ, else NULL */
+    void *prepared[PASS_INPUTS_MAX]; /* inputs of matrices, by kind of activation */
+    float *partials;                 /* of attention, for each worker */
+    size_t partials_stride;          /* floats a worker */
+    struct expert_buffers experts;
     uint8_t input_of[TENSOR_TYPE_COUNT]; /* which of `prepared` matrices of a type read */
 };
 

@@ -20,4 +20,10 @@ static inline uint32_t pass_n_blocks(uint32_t n, uint32_t of)
 
 void pass_each_row(struct pass *pass, void (*row)(const struct pass *pass, uint32_t row));
 
+/* Rows of a part of a matrix, of which there are n_matrices that n_tokens each go through. */
+uint32_t pass_rows_a_part(const struct pass *pass, const struct matrix *m, uint32_t panel, uint32_t n_tokens,
+                          uint32_t n_matrices);
+/* Rows that are whole panels of both. */
+uint32_t pass_gated_panel(const struct pass *pass, const struct matrix *gate, const struct matrix *up);
+
 #endif

@@ -13,6 +13,7 @@ static const char *const arch_names[ARCH_COUNT] = {
     [ARCH_LLAMA] = "llama",
     [ARCH_QWEN2] = "qwen2",
     [ARCH_QWEN3] = "qwen3",
+    [ARCH_QWEN3MOE] = "qwen3moe",
 };
 
 const char *arch_name(enum arch arch)

@@ -16,8 +16,9 @@
 static const struct arch_tensors {
     uint64_t needed, dense, experts, optional;
 } arch_table[ARCH_COUNT] = {
-    [ARCH_LLAMA] = {COMMON, DENSE, 0, HAS(OUTPUT) | HAS(ROPE_FREQS)},
+    [ARCH_LLAMA] = {COMMON, DENSE, EXPERTS, HAS(OUTPUT) | HAS(ROPE_FREQS)},
     [ARCH_QWEN3] = {COMMON | HEAD_NORMS, DENSE, 0, HAS(OUTPUT)},
+    [ARCH_QWEN3MOE] = {COMMON | HEAD_NORMS, 0, EXPERTS, HAS(OUTPUT)},
     [ARCH_QWEN2] = {COMMON | BIASES, DENSE, 0, HAS(OUTPUT)},
 };
 
