@@ -74,4 +74,5 @@ def main():
                       "results": [compare(options, model, folder) for model in models]}, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()
