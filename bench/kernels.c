@@ -227,6 +227,8 @@ static void fill_rows(uint8_t *rows, size_t bytes, enum tensor_type type)
         rows[i + (scales_high[type][0] ? scales_high[type][0] : 1)] = 0x20;
         rows[i + (scales_high[type][1] ? scales_high[type][1] : 1)] = 0x20;
     }
+    for (size_t i = 0; type == TENSOR_TYPE_MXFP4 && i + block <= bytes; i += block)
+        rows[i] = 120;
     for (size_t i = 0; block <= 4 && i + block <= bytes; i += block)
         rows[i + block - 1] = 0x30;
 }

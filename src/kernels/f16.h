@@ -57,6 +57,12 @@ static inline uint16_t f16_of_f32(float f)
     return (uint16_t)(sign | ((magnitude - 0x38000000U) >> 13));
 }
 
+/* Half of an E8M0 number: 2^(e - 128), a denormal below 2. */
+static inline float e8m0_half(uint8_t e)
+{
+    return f32_of_bits(e < 2 ? 0x00200000U << e : (uint32_t)(e - 1) << 23);
+}
+
 static inline float bf16_to_f32(uint16_t b)
 {
     return f32_of_bits((uint32_t)b << 16);

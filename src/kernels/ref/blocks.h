@@ -26,7 +26,7 @@ static inline struct block32 block32_plain(void)
     return (struct block32){.sub_scale = {1, 1}, .sub_min = {1, 1}};
 }
 
-block32_read block32_iq4_nl, block32_iq4_xs;
+block32_read block32_iq4_nl, block32_iq4_xs, block32_mxfp4;
 block32_read block32_q8_0, block32_q4_0, block32_q4_1, block32_q5_0, block32_q5_1;
 block32_read block32_q2_k, block32_q3_k, block32_q4_k, block32_q5_k, block32_q6_k;
 

@@ -38,3 +38,12 @@ void block32_iq4_xs(struct block32 *out, const uint8_t *row, uint32_t index)
     out->scale = f16_to_f32(f16_load(b)) * (float)block32_iq4_xs_scale(b, j);
     look_up_nibbles(out->q, b + 8 + (size_t)j * 16, codebook_iq4);
 }
+
+/* { u8 e; u8 qs[16] }: E2M1 numbers times 2^(e - 127). They are looked up doubled, so the scale is half. */
+void block32_mxfp4(struct block32 *out, const uint8_t *row, uint32_t index)
+{
+    const uint8_t *b = row + (size_t)index * 17;
+
+    out->scale = e8m0_half(b[0]);
+    look_up_nibbles(out->q, b + 1, codebook_fp4);
+}

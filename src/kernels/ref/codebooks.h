@@ -6,5 +6,6 @@
 #include <stdint.h>
 
 extern const int8_t codebook_iq4[16]; /* IQ4_NL, IQ4_XS */
+extern const int8_t codebook_fp4[16]; /* MXFP4: E2M1 numbers, doubled */
 
 #endif

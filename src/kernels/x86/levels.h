@@ -17,7 +17,8 @@ struct kernels;
     DO(q5_k)                                                                                                   \
     DO(q6_k)                                                                                                   \
     DO(iq4_nl)                                                                                                 \
-    DO(iq4_xs)
+    DO(iq4_xs)                                                                                                 \
+    DO(mxfp4)
 
 /* packed_bytes, pack and row, the same for both levels; matmul of each. */
 #define X86_INT8_INITS(name)                                                                                   \

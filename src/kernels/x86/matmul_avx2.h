@@ -119,6 +119,37 @@ static ALWAYS_INLINE void table_dots(__m256i *isum, const struct extent e, const
     }
 }
 
+/* The same with 2^bias added to the table's values, which makes unsigned codes of them: below 2^5, so that four
+ * pairs fit 16 bits, or below 2^6, two pairs (2 * 2 * 63 * 127 < 2^15). */
+static ALWAYS_INLINE void small_table_dots(__m256i *isum, const struct extent e, const uint8_t *codes,
+                                           const int32_t *q, const int8_t table[16], const int bias)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i to = _mm256_add_epi8(load_table(table), _mm256_set1_epi8((char)(1 << bias)));
+    const uint32_t at_once = bias == 4 ? 2 : 1; /* vectors of nibbles */
+    __m256i sum16[4];
+
+    UNROLL(4)
+    for (uint32_t j = 0; j < 4; j++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < e.n_halves; h++) {
+            __m256i both = load_codes(codes + 64 * j + 32 * (e.half + h));
+            __m256i w0 = _mm256_shuffle_epi8(to, _mm256_and_si256(both, low));
+            __m256i w1 = _mm256_shuffle_epi8(to, _mm256_and_si256(_mm256_srli_epi16(both, 4), low));
+            UNROLL(4)
+            for (uint32_t t = 0; t < e.n; t++) {
+                uint32_t i = t * e.n_halves + h;
+                __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(w0, _mm256_set1_epi32(q[t * 8 + j])),
+                                             _mm256_maddubs_epi16(w1, _mm256_set1_epi32(q[t * 8 + 4 + j])));
+                sum16[i] = j % at_once ? _mm256_add_epi16(sum16[i], p) : p;
+                if (j % at_once == at_once - 1)
+                    isum[i] =
+                        j < at_once ? pairs_to_32(sum16[i]) : _mm256_add_epi32(isum[i], pairs_to_32(sum16[i]));
+            }
+        }
+    }
+}
+
 /* Codes of column groups j, 4 + j, j + 1 and 5 + j (j: 0 or 2): nibbles and the fifth bits behind them, 0..31.
  */
 static ALWAYS_INLINE void five_bits(__m256i w[4], const uint8_t *codes, const uint32_t j, uint32_t half)

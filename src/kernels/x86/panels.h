@@ -124,6 +124,21 @@ static inline size_t panel_bytes_iq4_xs(uint32_t n_cols)
     return pair_bytes(n_cols / 256, PANEL_IQ4XS_BYTES);
 }
 
+/* MXFP4: blocks of nibbles in fours behind their exponents, sixteen u8 each. */
+static inline size_t four_scales_at(size_t block)
+{
+    return block / 4 * (64 + 4 * PANEL_Q4_BLOCK) + block % 4 * 16;
+}
+static inline size_t four_codes_at(size_t block)
+{
+    return block / 4 * (64 + 4 * PANEL_Q4_BLOCK) + 64 + block % 4 * PANEL_Q4_BLOCK;
+}
+static inline size_t panel_bytes_mxfp4(uint32_t n_cols)
+{
+    size_t n_blocks = n_cols / 32;
+    return n_blocks * PANEL_Q4_BLOCK + (n_blocks + 3) / 4 * 64;
+}
+
 /* F32, F16, BF16: column by column, sixteen elements each. */
 static inline size_t panel_bytes_f32(uint32_t n_cols)
 {

@@ -122,6 +122,20 @@ static inline uint16_t inputs_f16(struct rng *rng, enum fill fill)
     }
 }
 
+/* Of a block of MXFP4: 2^(e - 127). */
+static inline uint8_t inputs_exponent(struct rng *rng, enum fill fill)
+{
+    switch (fill) {
+    case FILL_ZERO:
+    case FILL_DENORMAL:
+        return (uint8_t)rng_below(rng, 3);
+    case FILL_LARGEST:
+        return (uint8_t)(253 + rng_below(rng, 3));
+    default:
+        return (uint8_t)(100 + rng_below(rng, 30));
+    }
+}
+
 /* The types that can be computed, and where the f16 scales of a block are. */
 static const struct inputs_type {
     enum tensor_type type;
@@ -144,6 +158,7 @@ static const struct inputs_type {
     {TENSOR_TYPE_Q6_K, 1, {208}},
     {TENSOR_TYPE_IQ4_NL, 1, {0}},
     {TENSOR_TYPE_IQ4_XS, 1, {0}},
+    {TENSOR_TYPE_MXFP4, 0, {0}},
     /* clang-format on */
 };
 #define INPUTS_N_TYPES (sizeof inputs_types / sizeof *inputs_types)
@@ -182,6 +197,8 @@ static inline void inputs_rows(uint8_t *rows, enum tensor_type type, size_t n_el
             block[i] = (uint8_t)(fill == FILL_LARGEST       ? 0xFFU * rng_below(rng, 2) ^ rng_below(rng, 2) << 7
                                  : fill == FILL_ALTERNATING ? (i % 2 ? 0x80U : 0x7FU)
                                                             : rng_u64(rng));
+        if (type == TENSOR_TYPE_MXFP4)
+            block[0] = inputs_exponent(rng, fill);
         for (int s = 0; s < scales->n_scales; s++) {
             uint16_t scale = inputs_f16(rng, fill);
             memcpy(block + scales->scales_at[s], &scale, 2);

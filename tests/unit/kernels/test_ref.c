@@ -209,6 +209,23 @@ static void values_iq4_xs(double *y, const uint8_t *x)
     }
 }
 
+/* OCP microscaling formats: a number of one sign bit, two exponent bits (bias 1) and one bit of fraction, times
+ * 2^(e - 127). */
+static double fp4(int bits)
+{
+    int exponent = bits >> 1 & 3;
+    double v = exponent ? ldexp(1 + 0.5 * (bits & 1), exponent - 1) : 0.5 * (bits & 1);
+    return bits & 8 ? -v : v;
+}
+
+static void values_mxfp4(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 16; j++) {
+        y[j] = ldexp(fp4(x[1 + j] & 0xF), x[0] - 127);
+        y[j + 16] = ldexp(fp4(x[1 + j] >> 4), x[0] - 127);
+    }
+}
+
 /* largest: of a type with minima, what the first f16 of a block is multiplied with at most. */
 static const struct {
     enum tensor_type type;
@@ -231,6 +248,7 @@ static const struct {
     {TENSOR_TYPE_Q6_K, values_q6_k, 0},
     {TENSOR_TYPE_IQ4_NL, values_iq4_nl, 0},
     {TENSOR_TYPE_IQ4_XS, values_iq4_xs, 0},
+    {TENSOR_TYPE_MXFP4, values_mxfp4, 0},
     /* clang-format on */
 };
 #define N_FORMATS (sizeof formats / sizeof *formats)
