@@ -73,7 +73,7 @@ RULES = {
                                       r"\r\n")],
     'jais-2': [words(3, spaces="".join(rf"\s{{{n}}}(?!\S)|" for n in (512, 256, 128, 64, 32, 16, 8, 4)) +
                      r"\s{1,2}(?!\S)|\s{1}")],
-    'laguna': [LINES, words(1)], 'gemma4': [LINES], 'whitespace': [r"\S+"], 'ufakzeka': [words(1, contraction="")],
+    'laguna': [LINES, words(1)], 'gemma4': [LINES], 'ufakzeka': [words(1, contraction="")],
     'exaone-moe': [CONTRACTION + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}"
                    r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|" + SPACES],
     'chameleon': ["<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}",

@@ -41,5 +41,9 @@ print('const uint32_t unicode_runs[] = {')
 for i in range(0, len(runs), 12):
     print('    ' + ' '.join(f'{r:#x},' for r in runs[i:i + 12]))
 print('};')
+print('const uint16_t unicode_ascii[128] = {')
+for i in range(0, 128, 16):
+    print('    ' + ' '.join(f'{bits(c):#x},' for c in range(i, i + 16)))
+print('};')
 print(f'const uint32_t unicode_n_runs = {len(runs)};')
 print(f'const char unicode_version[] = "{unicodedata.unidata_version}";')

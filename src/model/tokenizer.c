@@ -63,9 +63,24 @@ uint32_t tokenizer_eos(const struct tokenizer *t)
     return t->vocab.ids[VOCAB_ID_EOS];
 }
 
+uint32_t tokenizer_sep(const struct tokenizer *t)
+{
+    return t->vocab.ids[VOCAB_ID_SEPARATOR];
+}
+
 bool tokenizer_adds_bos(const struct tokenizer *t)
 {
     return t->vocab.adds_bos;
+}
+
+bool tokenizer_adds_eos(const struct tokenizer *t)
+{
+    return t->vocab.adds_eos;
+}
+
+bool tokenizer_adds_sep(const struct tokenizer *t)
+{
+    return t->vocab.adds_sep;
 }
 
 bool tokenizer_is_end_of_generation(const struct tokenizer *t, uint32_t id)

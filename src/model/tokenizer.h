@@ -1,10 +1,10 @@
 /* tokenizer - a model's own vocabulary: text to token ids and back.
  *
- * Two kinds: SPM (score-driven merges, byte fallback) and byte-level BPE (rank-driven merges behind the
- * splitting rule that the file names). Text never gives control tokens unless TOKENIZE_SPECIAL says so.
- * BPE gives back every byte it was given; SPM too, but for U+2581, which it cannot tell from a space.
- * Knows nothing of roles or templates (chat_template.h).
- * Owned by whoever created it; keeps no reference to the gguf. Immutable. Thread: any. */
+ * Two kinds: SPM (score-driven merges, byte fallback) and BPE (rank-driven merges behind the splitting rule
+ * that the file names; over bytes in GPT-2's signs, or over code points with byte fallback, as gemma4 has it).
+ * Text never gives control tokens unless TOKENIZE_SPECIAL says so. BPE gives back every byte it was given; SPM
+ * and gemma4 too, but for U+2581, which they cannot tell from a space. Knows nothing of roles or templates
+ * (chat_template.h). Owned by whoever created it; keeps no reference to the gguf. Immutable. Thread: any. */
 #ifndef MODEL_TOKENIZER_H
 #define MODEL_TOKENIZER_H
 
@@ -34,7 +34,11 @@ const char *tokenizer_rule(const struct tokenizer *t); /* the splitting rule's n
 uint32_t tokenizer_n_vocab(const struct tokenizer *t);
 uint32_t tokenizer_bos(const struct tokenizer *t); /* TOKENIZER_NO_ID where the model has none */
 uint32_t tokenizer_eos(const struct tokenizer *t);
+uint32_t tokenizer_sep(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t); /* the model's key, or its kind's custom */
+/* Likewise; models of embeddings want them, generation never does. */
+bool tokenizer_adds_eos(const struct tokenizer *t);
+bool tokenizer_adds_sep(const struct tokenizer *t);
 /* What ends an answer: eos, eot, <|im_end|>, <|eot_id|>, <end_of_turn>, ... False for ids out of range. */
 bool tokenizer_is_end_of_generation(const struct tokenizer *t, uint32_t id);
 bool tokenizer_is_control(const struct tokenizer *t, uint32_t id);
@@ -57,6 +61,7 @@ enum {
     TOKENIZE_SPECIAL =
         1, /* the text's control tokens are parsed: for our own markers, never for a user's text */
     TOKENIZE_ADD_BOS = 2, /* BOS in front, where tokenizer_adds_bos() */
+    TOKENIZE_ADD_EOS = 4, /* EOS behind, where tokenizer_adds_eos() */
 };
 
 /* Appends to `list`. On failure (text too long, memory, a byte the vocabulary lacks) nothing is appended. */

@@ -9,12 +9,45 @@ struct encoder {
     const struct vocab *v;
     struct tokenizer_ids *ids;
     struct tokenizer_merge merge;
-    struct buffer escaped; /* SPM: the fragment with its spaces as U+2581; BPE: a word in signs */
+    struct buffer escaped; /* the fragment with its spaces as U+2581, or a word in signs */
 };
 
 static enum status no_memory(size_t n_bytes, struct error *err)
 {
     return error_set(err, STATUS_NO_MEMORY, "no memory to tokenize %zu bytes", n_bytes);
+}
+
+/* What has no token, as its bytes, or as unknown. */
+static void emit_bytes(struct encoder *e, const uint8_t *data, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = e->v->byte_ids[data[i]];
+        if (id ==
+            TOKENIZER_NO_ID) { /* then none has one, and there is an unknown token: vocab_build saw to it */
+            tokenizer_ids_append(e->ids, e->v->ids[VOCAB_ID_UNKNOWN]);
+            return;
+        }
+        tokenizer_ids_append(e->ids, id);
+    }
+}
+
+/* Each code point of the word a symbol, and then what merging makes of them. */
+static void merge_points(struct encoder *e, struct bytes word, merge_rank rank)
+{
+    for (size_t at = 0; at < word.size;) {
+        size_t n = utf8_valid_length(word.data + at, word.size - at);
+        n = n ? n : 1;
+        tokenizer_merge_add(&e->merge, (uint32_t)n, vocab_find_plain(e->v, bytes_of(word.data + at, n)));
+        at += n;
+    }
+    tokenizer_merge_run(&e->merge, word.data, rank, e->v);
+    for (uint32_t i = 0; i != TOKENIZER_NO_ID; i = e->merge.symbols[i].after) {
+        const struct merge_symbol *s = &e->merge.symbols[i];
+        if (s->id == TOKENIZER_NO_ID)
+            emit_bytes(e, word.data + s->start, s->n_bytes);
+        else
+            tokenizer_ids_append(e->ids, s->id);
+    }
 }
 
 /* --- SPM: score-driven merges of characters -------------------------------------------------------------- */
@@ -39,7 +72,7 @@ static bool spm_rank(const void *vocab, const uint8_t *word, const struct merge_
     return true;
 }
 
-static void spm_escape(struct buffer *out, struct bytes text, bool space_in_front)
+static void escape_spaces(struct buffer *out, struct bytes text, bool space_in_front)
 {
     static const char space[] = "\xe2\x96\x81";
     buffer_clear(out);
@@ -55,39 +88,13 @@ static void spm_escape(struct buffer *out, struct bytes text, bool space_in_fron
     }
 }
 
-static void spm_bytes(struct encoder *e, const struct merge_symbol *s)
-{
-    for (uint32_t i = 0; i < s->n_bytes; i++) {
-        uint32_t id = e->v->byte_ids[e->escaped.data[s->start + i]];
-        if (id ==
-            TOKENIZER_NO_ID) { /* then none has one, and there is an unknown token: vocab_build saw to it */
-            tokenizer_ids_append(e->ids, e->v->ids[VOCAB_ID_UNKNOWN]);
-            return;
-        }
-        tokenizer_ids_append(e->ids, id);
-    }
-}
-
 static enum status spm_encode(struct encoder *e, struct bytes text, bool space_in_front, struct error *err)
 {
-    spm_escape(&e->escaped, text, space_in_front);
+    escape_spaces(&e->escaped, text, space_in_front);
     struct bytes word = buffer_view(&e->escaped);
     if (e->escaped.failed || !tokenizer_merge_reserve(&e->merge, word.size))
         return no_memory(text.size, err);
-    for (size_t at = 0; at < word.size;) {
-        size_t n = utf8_valid_length(word.data + at, word.size - at);
-        n = n ? n : 1;
-        tokenizer_merge_add(&e->merge, (uint32_t)n, vocab_find_plain(e->v, bytes_of(word.data + at, n)));
-        at += n;
-    }
-    tokenizer_merge_run(&e->merge, word.data, spm_rank, e->v);
-    for (uint32_t i = 0; i != TOKENIZER_NO_ID; i = e->merge.symbols[i].after) {
-        const struct merge_symbol *s = &e->merge.symbols[i];
-        if (s->id == TOKENIZER_NO_ID)
-            spm_bytes(e, s);
-        else
-            tokenizer_ids_append(e->ids, s->id);
-    }
+    merge_points(e, word, spm_rank);
     return STATUS_OK;
 }
 
@@ -143,6 +150,28 @@ static enum status bpe_word(struct encoder *e, struct bytes word, struct error *
     return STATUS_OK;
 }
 
+/* BPE over code points: the splitting sees the spaces escaped. */
+static enum status raw_encode(struct encoder *e, struct bytes text, struct error *err)
+{
+    escape_spaces(&e->escaped, text, false);
+    if (e->escaped.failed)
+        return no_memory(text.size, err);
+    bool whole_lines = e->v->rule->flags & TOKENIZER_RULE_WHOLE_LINES;
+    struct tokenizer_splitter words = tokenizer_split_over(e->v->rule, buffer_view(&e->escaped));
+    struct bytes word;
+    while (tokenizer_split_next(&words, &word)) {
+        uint32_t whole = whole_lines && word.data[0] == '\n' ? vocab_find_plain(e->v, word) : TOKENIZER_NO_ID;
+        if (whole != TOKENIZER_NO_ID) {
+            tokenizer_ids_append(e->ids, whole);
+            continue;
+        }
+        if (!tokenizer_merge_reserve(&e->merge, word.size))
+            return no_memory(word.size, err);
+        merge_points(e, word, bpe_rank);
+    }
+    return STATUS_OK;
+}
+
 static enum status bpe_encode(struct encoder *e, struct bytes text, struct error *err)
 {
     struct tokenizer_splitter words = tokenizer_split_over(e->v->rule, text);
@@ -168,7 +197,7 @@ static enum status encode_fragments(struct encoder *e, struct bytes text, const 
         else if (e->v->kind == TOKENIZER_SPM)
             status = spm_encode(e, part, after_special && e->v->adds_space_prefix, err);
         else
-            status = bpe_encode(e, part, err);
+            status = e->v->is_raw ? raw_encode(e, part, err) : bpe_encode(e, part, err);
         after_special = f->id != TOKENIZER_NO_ID;
     }
     return status;
@@ -193,6 +222,8 @@ enum status tokenizer_encode_runs(const struct tokenizer *t, struct bytes text,
     enum status status = tokenizer_cut(&fragments, &t->vocab, text, runs, n_runs, err);
     if (!status)
         status = encode_fragments(&e, text, &fragments, err);
+    if (!status && flags & TOKENIZE_ADD_EOS && t->vocab.adds_eos)
+        tokenizer_ids_append(list, t->vocab.ids[VOCAB_ID_EOS]);
     if (status)
         list->n = n_before;
     mem_free(fragments.list);

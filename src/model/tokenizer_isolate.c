@@ -249,17 +249,6 @@ size_t tokenizer_stage_newline_runs(struct bytes text, size_t at)
     return at;
 }
 
-static size_t not_spaces(struct bytes text, size_t at)
-{
-    return unicode_run_without(text, at, UNICODE_SPACE);
-}
-
-/* \S+ */
-size_t tokenizer_stage_not_spaces(struct bytes text, size_t at)
-{
-    return tokenizer_stages_match_or_gap(text, at, not_spaces);
-}
-
 static size_t youtu_scripts(struct bytes text, size_t at)
 {
     static const struct tokenizer_range hangul[] = {{0x3131, 0x318e}, {0xac00, 0xd7a3}};

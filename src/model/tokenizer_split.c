@@ -43,7 +43,6 @@
 #define BLOOM          STAGES(STAGE(bloom))
 #define VIKING         STAGES(STAGE(bloom), STAGE(number))
 #define NEWLINES       STAGES(STAGE(newline_runs))
-#define WHITESPACE     STAGES(STAGE(not_spaces))
 
 /* The expressions behind these names, and which names share one, are those that llama.cpp's converter
  * writes. Where it only comes near to an expression of a model's own (tekken and gpt-4o know case in ASCII only
@@ -136,10 +135,9 @@
     ALSO("poro-chat", 0, BLOOM) \
     ALSO("gpt3-finnish", 0, BLOOM) \
     RULE("viking", 0, VIKING) \
-    RULE("gemma4", FLAG(RAW) | FLAG(SPM_SPACES) | FLAG(WHOLE_LINES) | FLAG(ADD_BOS), NEWLINES) \
-    ALSO("granite-embed-multi-311m", FLAG(RAW) | FLAG(SPM_SPACES) | FLAG(WHOLE_LINES) | FLAG(ADD_BOS), NEWLINES) \
-    ALSO("sarvam-moe", FLAG(RAW) | FLAG(SPM_SPACES), NEWLINES) \
-    RULE("whitespace", FLAG(RAW), WHITESPACE)
+    RULE("gemma4", FLAG(RAW) | FLAG(WHOLE_LINES) | FLAG(ADD_BOS), NEWLINES) \
+    ALSO("granite-embed-multi-311m", FLAG(RAW) | FLAG(WHOLE_LINES) | FLAG(ADD_BOS), NEWLINES) \
+    ALSO("sarvam-moe", FLAG(RAW), NEWLINES) \
 
 #define AS_RULE(name, flags, stages) {name, flags, stages},
 #define AS_NAME(name, flags, stages) ", " name

@@ -20,9 +20,10 @@ enum {
     TOKENIZER_RULE_WHOLE_WORDS = 1, /* a word that is a token is that token, whatever the merges say */
     TOKENIZER_RULE_ADD_BOS = 2,     /* unless the file says otherwise */
     TOKENIZER_RULE_ADD_SEP = 4,     /* likewise: models of embeddings */
-    TOKENIZER_RULE_RAW = 8, /* tokens are plain UTF-8, not in GPT-2's signs; <0x00> to <0xFF> for the rest */
-    TOKENIZER_RULE_SPM_SPACES = 16,  /* with RAW: a space is U+2581 in tokens */
-    TOKENIZER_RULE_WHOLE_LINES = 32, /* line ends that are a token are that token, whatever the merges say */
+    /* Tokens are plain UTF-8, not in GPT-2's signs, a space in them is U+2581; <0x00> to <0xFF> for the rest.
+     */
+    TOKENIZER_RULE_RAW = 8,
+    TOKENIZER_RULE_WHOLE_LINES = 16, /* line ends that are a token are that token, whatever the merges say */
 };
 
 struct tokenizer_rule {
@@ -76,7 +77,6 @@ size_t tokenizer_stage_jais_spaces(struct bytes text, size_t at);
 /* tokenizer_isolate.c: expressions that set some things apart and leave the rest as gaps. */
 size_t tokenizer_stage_newline(struct bytes text, size_t at);
 size_t tokenizer_stage_newline_runs(struct bytes text, size_t at);
-size_t tokenizer_stage_not_spaces(struct bytes text, size_t at);
 size_t tokenizer_stage_number(struct bytes text, size_t at);
 size_t tokenizer_stage_number3(struct bytes text, size_t at);
 size_t tokenizer_stage_numbers(struct bytes text, size_t at);

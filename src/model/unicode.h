@@ -44,10 +44,12 @@ uint16_t unicode_class(uint32_t code_point);
 /* Writes at most 4 bytes, returns how many. The code point is valid. */
 size_t unicode_encode(uint8_t out[4], uint32_t code_point);
 
-/* unicode_tables.c: where each run of points of one class starts, sorted: first << UNICODE_CLASS_BITS | class */
+/* unicode_tables.c: where each run of points of one class starts, sorted: first << UNICODE_CLASS_BITS | class
+ */
 #define UNICODE_CLASS_BITS 11
 extern const uint32_t unicode_runs[];
 extern const uint32_t unicode_n_runs;
-extern const char unicode_version[]; /* "14.0.0" */
+extern const uint16_t unicode_ascii[128]; /* the classes of the first of them */
+extern const char unicode_version[];      /* "14.0.0" */
 
 #endif

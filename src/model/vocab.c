@@ -16,27 +16,43 @@ static const uint8_t spm_space[3] = {0xe2, 0x96, 0x81};
 
 /* --- which vocabulary -------------------------------------------------------------------------------- */
 
+/* The rule of a byte-level BPE vocabulary; gemma4's name says its rule too. */
+static enum status choose_rule(struct vocab *v, const struct vocab_source *s, struct error *err)
+{
+    struct bytes name = s->pre.size ? s->pre : bytes_of_text("default");
+    if (bytes_equal(s->model, bytes_of_text("gemma4")))
+        name = s->model;
+    v->kind = TOKENIZER_BPE;
+    v->rule = tokenizer_split_rule(name);
+    if (!v->rule)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "tokenizer.ggml.pre '%.*s' is not supported; known rules: %s, and others like them",
+                         name.size > 60 ? 60 : (int)name.size, (const char *)name.data,
+                         tokenizer_split_names());
+    v->adds_bos = (v->rule->flags & TOKENIZER_RULE_ADD_BOS) != 0;
+    v->adds_sep = (v->rule->flags & TOKENIZER_RULE_ADD_SEP) != 0;
+    v->is_raw = v->escapes_spaces = (v->rule->flags & TOKENIZER_RULE_RAW) != 0;
+    return STATUS_OK;
+}
+
 static enum status choose_kind(struct vocab *v, const struct vocab_source *s, struct error *err)
 {
     if (bytes_equal(s->model, bytes_of_text("llama"))) {
         v->kind = TOKENIZER_SPM;
-        v->adds_bos = v->adds_space_prefix = true;
+        v->adds_bos = v->adds_space_prefix = v->is_raw = v->escapes_spaces = true;
         return STATUS_OK;
     }
-    if (!bytes_equal(s->model, bytes_of_text("gpt2")))
-        return error_set(
-            err, STATUS_UNSUPPORTED,
-            "tokenizer.ggml.model '%.*s' is not supported: use a model with 'llama' (SPM) or 'gpt2' "
-            "(byte-level BPE)",
-            s->model.size > 60 ? 60 : (int)s->model.size, (const char *)s->model.data);
-    v->kind = TOKENIZER_BPE;
-    v->rule = tokenizer_split_rule(s->pre.size ? s->pre : bytes_of_text("default"));
-    if (!v->rule || v->rule->flags & TOKENIZER_RULE_RAW)
-        return error_set(err, STATUS_UNSUPPORTED, "tokenizer.ggml.pre '%.*s' is not supported; known rules: %s",
-                         s->pre.size > 60 ? 60 : (int)s->pre.size, (const char *)s->pre.data,
-                         tokenizer_split_names());
-    v->adds_bos = (v->rule->flags & TOKENIZER_RULE_ADD_BOS) != 0;
-    return STATUS_OK;
+    if (bytes_equal(s->model, bytes_of_text("gpt2")) || bytes_equal(s->model, bytes_of_text("gemma4")))
+        return choose_rule(v, s, err);
+    static const char *const others[][2] = {{"t5", " (UGM)"}, {"bert", " (WPM)"}, {"rwkv", " (RWKV)"}};
+    const char *kind = "";
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (bytes_equal(s->model, bytes_of_text(others[i][0])))
+            kind = others[i][1];
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "tokenizer.ggml.model '%.*s'%s is not supported: use a model with 'llama' (SPM), 'gpt2' "
+                     "(byte-level BPE) or 'gemma4'",
+                     s->model.size > 60 ? 60 : (int)s->model.size, (const char *)s->model.data, kind);
 }
 
 static enum status check_counts(const struct vocab *v, const struct vocab_source *s, struct error *err)
@@ -89,10 +105,29 @@ static enum status copy_texts(struct vocab *v, const struct vocab_source *s, str
     return STATUS_OK;
 }
 
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "<0x41>": 0x41. -1 for anything else. */
+static int byte_token_value(struct bytes text)
+{
+    if (text.size != 6 || memcmp(text.data, "<0x", 3) != 0 || text.data[5] != '>')
+        return -1;
+    int high = hex_digit(text.data[3]), low = hex_digit(text.data[4]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 static enum status copy_types(struct vocab *v, const struct vocab_source *s, struct error *err)
 {
     for (uint32_t i = 0; i < v->n; i++) {
         int32_t type = s->types ? s->types[i] : VOCAB_NORMAL;
+        if (v->rule && v->is_raw && type == VOCAB_NORMAL && byte_token_value(s->tokens[i]) >= 0)
+            type = VOCAB_BYTE; /* there they go by their names */
         if (type < 0 || type > VOCAB_BYTE)
             return error_set(err, STATUS_BAD_DATA,
                              "tokenizer.ggml.token_type: token %" PRIu32 " has type %" PRId32 ", want 1 to 6",
@@ -111,23 +146,6 @@ static enum status copy_types(struct vocab *v, const struct vocab_source *s, str
         v->scores[i] = s->scores[i];
     }
     return STATUS_OK;
-}
-
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "<0x41>": 0x41. -1 for anything else. */
-static int byte_token_value(struct bytes text)
-{
-    if (text.size != 6 || memcmp(text.data, "<0x", 3) != 0 || text.data[5] != '>')
-        return -1;
-    int high = hex_digit(text.data[3]), low = hex_digit(text.data[4]);
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
 static size_t unescape_spm(uint8_t *out, struct bytes text)
@@ -190,7 +208,7 @@ static enum status stand_for(struct vocab *v, uint32_t id, uint8_t *out, size_t 
         *n = 0;
         return STATUS_OK;
     case VOCAB_USER_DEFINED: /* means itself; a BPE vocabulary does not write it in signs */
-        if (v->kind == TOKENIZER_BPE) {
+        if (!v->is_raw) {
             if (text.size)
                 memcpy(out, text.data, text.size);
             *n = text.size;
@@ -201,7 +219,7 @@ static enum status stand_for(struct vocab *v, uint32_t id, uint8_t *out, size_t 
     case VOCAB_UNUSED:
         break;
     }
-    *n = v->kind == TOKENIZER_SPM ? unescape_spm(out, text) : unescape_bpe(out, text);
+    *n = v->is_raw ? unescape_spm(out, text) : unescape_bpe(out, text);
     return STATUS_OK;
 }
 
@@ -276,6 +294,27 @@ static enum status index_texts(struct vocab *v, struct error *err)
 
 /* --- special ids and bytes ----------------------------------------------------------------------------- */
 
+static enum status copy_flags(struct vocab *v, const struct vocab_source *s, struct error *err)
+{
+    if (s->adds_bos >= 0)
+        v->adds_bos = s->adds_bos;
+    if (s->adds_eos >= 0)
+        v->adds_eos = s->adds_eos;
+    if (s->adds_sep >= 0)
+        v->adds_sep = s->adds_sep;
+    if (v->rule && v->rule->flags & TOKENIZER_RULE_WHOLE_LINES)
+        v->adds_bos = true; /* files of gemma4 that say otherwise were wrongly converted */
+    if (v->kind == TOKENIZER_SPM && s->adds_space_prefix >= 0)
+        v->adds_space_prefix = s->adds_space_prefix;
+    bool no_bos = v->ids[VOCAB_ID_BOS] == TOKENIZER_NO_ID, no_eos = v->ids[VOCAB_ID_EOS] == TOKENIZER_NO_ID;
+    if ((s->adds_bos > 0 && no_bos) || (s->adds_eos > 0 && no_eos))
+        return error_set(err, STATUS_BAD_DATA,
+                         "tokenizer.ggml.add_%s_token is true, but there is no %s_token_id",
+                         s->adds_bos > 0 && no_bos ? "bos" : "eos", s->adds_bos > 0 && no_bos ? "bos" : "eos");
+    v->adds_bos = v->adds_bos && !no_bos;
+    return STATUS_OK;
+}
+
 static enum status copy_ids(struct vocab *v, const struct vocab_source *s, struct error *err)
 {
     static const uint32_t spm_ids[] = {[VOCAB_ID_BOS] = 1, [VOCAB_ID_EOS] = 2, [VOCAB_ID_UNKNOWN] = 0};
@@ -291,19 +330,8 @@ static enum status copy_ids(struct vocab *v, const struct vocab_source *s, struc
                              vocab_id_keys[i], s->ids[i], v->n);
         v->ids[i] = (uint32_t)s->ids[i];
     }
-    if (s->adds_bos >= 0)
-        v->adds_bos = s->adds_bos;
-    if (v->kind == TOKENIZER_SPM && s->adds_space_prefix >= 0)
-        v->adds_space_prefix = s->adds_space_prefix;
-    if (v->ids[VOCAB_ID_BOS] != TOKENIZER_NO_ID)
-        return STATUS_OK;
-    if (s->adds_bos > 0)
-        return error_set(err, STATUS_BAD_DATA,
-                         "tokenizer.ggml.add_bos_token is true, but there is no bos_token_id");
-    v->adds_bos = false;
-    return STATUS_OK;
+    return copy_flags(v, s, err);
 }
-
 /* BPE: each byte's sign is a token; a missing one is told when a text has that byte. */
 static void find_signs(struct vocab *v)
 {
@@ -345,7 +373,7 @@ static void take_fingerprint(struct vocab *v, const struct vocab_source *s)
 {
     struct hasher *h = hasher_new(HASH_SHA256);
     const char *rule = vocab_rule_name(v);
-    uint8_t flags[3] = {v->adds_bos, v->adds_space_prefix, v->strips_after_special};
+    uint8_t flags[5] = {v->adds_bos, v->adds_space_prefix, v->strips_after_special, v->adds_eos, v->adds_sep};
     hash_list(h, rule, strlen(rule));
     hash_list(h, v->text_at, sizeof *v->text_at * ((uint64_t)v->n + 1));
     hash_list(h, v->text_block, v->text_at[v->n]);
@@ -376,12 +404,12 @@ static enum status build(struct vocab *v, const struct vocab_source *s, struct e
         status = vocab_specials_build(v, s, err); /* may change types, so before what reads them */
     if (!status)
         status = fill_bytes(v, err);
-    if (!status && v->kind == TOKENIZER_SPM)
+    if (!status && v->is_raw)
         status = check_bytes(v, err);
-    if (!status && v->kind == TOKENIZER_BPE) {
+    if (!status && !v->is_raw)
         find_signs(v);
+    if (!status && v->kind == TOKENIZER_BPE)
         status = vocab_merges_build(v, s, err);
-    }
     if (!status)
         take_fingerprint(v, s);
     return status;

@@ -25,6 +25,7 @@ enum vocab_id {
     VOCAB_ID_EOT,
     VOCAB_ID_EOM,
     VOCAB_ID_UNKNOWN,
+    VOCAB_ID_SEPARATOR,
     VOCAB_ID_FIM_PAD,
     VOCAB_ID_FIM_REP,
     VOCAB_ID_FIM_SEP,
@@ -41,8 +42,8 @@ struct vocab_source {
     const float *scores;  /* NULL where there are none */
     const int32_t *types; /* NULL where there are none */
     uint64_t n_tokens, n_merges, n_scores, n_types;
-    int64_t ids[VOCAB_ID_COUNT];        /* -1 where there is none */
-    int8_t adds_bos, adds_space_prefix; /* -1 where there is none */
+    int64_t ids[VOCAB_ID_COUNT];                            /* -1 where there is none */
+    int8_t adds_bos, adds_eos, adds_sep, adds_space_prefix; /* -1 where there is none */
 };
 
 struct vocab_merge {
@@ -67,7 +68,9 @@ struct vocab {
     uint32_t ids[VOCAB_ID_COUNT]; /* TOKENIZER_NO_ID where there is none */
     uint32_t byte_ids[256];       /* TOKENIZER_NO_ID where the vocabulary lacks it */
     size_t mergeable_bytes_max;   /* the longest text that a merge can give */
-    bool adds_bos, adds_space_prefix;
+    bool adds_bos, adds_eos, adds_sep, adds_space_prefix;
+    bool is_raw;               /* tokens are plain UTF-8, not in GPT-2's signs: SPM, and some of BPE */
+    bool escapes_spaces;       /* a space is U+2581 in tokens */
     bool strips_after_special; /* white space behind a special token is dropped */
     struct sha256 fingerprint;
 };
@@ -85,6 +88,8 @@ static inline struct bytes vocab_bytes(const struct vocab *v, uint32_t id)
 }
 /* TOKENIZER_NO_ID where there is none. */
 uint32_t vocab_find(const struct vocab *v, struct bytes text);
+/* Whether it is found in text before all else. */
+bool vocab_is_special(const struct vocab *v, uint32_t id);
 /* What merging may give: not control, unknown or byte tokens; in BPE not user-defined ones either, which are
  * cut out of a text before. */
 bool vocab_is_plain(const struct vocab *v, uint32_t id);

@@ -10,8 +10,9 @@
 const char *const vocab_id_keys[VOCAB_ID_COUNT] = {
     [VOCAB_ID_BOS] = KEY("bos_token_id"),         [VOCAB_ID_EOS] = KEY("eos_token_id"),
     [VOCAB_ID_EOT] = KEY("eot_token_id"),         [VOCAB_ID_EOM] = KEY("eom_token_id"),
-    [VOCAB_ID_UNKNOWN] = KEY("unknown_token_id"), [VOCAB_ID_FIM_PAD] = KEY("fim_pad_token_id"),
-    [VOCAB_ID_FIM_REP] = KEY("fim_rep_token_id"), [VOCAB_ID_FIM_SEP] = KEY("fim_sep_token_id"),
+    [VOCAB_ID_UNKNOWN] = KEY("unknown_token_id"), [VOCAB_ID_SEPARATOR] = KEY("seperator_token_id"),
+    [VOCAB_ID_FIM_PAD] = KEY("fim_pad_token_id"), [VOCAB_ID_FIM_REP] = KEY("fim_rep_token_id"),
+    [VOCAB_ID_FIM_SEP] = KEY("fim_sep_token_id"),
 };
 
 /* An absent key is no failure: the output then keeps what it had. */
@@ -123,13 +124,17 @@ static enum status read_all(struct vocab_source *out, const struct gguf *gguf, s
     if (!status)
         status = read_flag(&out->adds_bos, gguf, KEY("add_bos_token"), err);
     if (!status)
+        status = read_flag(&out->adds_eos, gguf, KEY("add_eos_token"), err);
+    if (!status)
+        status = read_flag(&out->adds_sep, gguf, KEY("add_sep_token"), err);
+    if (!status)
         status = read_flag(&out->adds_space_prefix, gguf, KEY("add_space_prefix"), err);
     return status;
 }
 
 enum status vocab_source_read(struct vocab_source *out, const struct gguf *gguf, struct error *err)
 {
-    struct vocab_source source = {.adds_bos = -1, .adds_space_prefix = -1};
+    struct vocab_source source = {.adds_bos = -1, .adds_eos = -1, .adds_sep = -1, .adds_space_prefix = -1};
     for (int i = 0; i < VOCAB_ID_COUNT; i++)
         source.ids[i] = -1;
     enum status status = read_all(&source, gguf, err);

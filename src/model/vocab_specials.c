@@ -40,13 +40,46 @@ static const char *const end_names[] = {
     "<reponame>",
     "<|file_sep|>",
     "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "<PAD>",
+    "[PAD]",
+    "<turn|>",
+    "<|tool_response>",
 };
 
 /* Control by name as well, but they end nothing. */
 static const char *const control_names[] = {
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "\u2581<PRE>",
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<SUF>", "\u2581<SUF>",
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<MID>", "\u2581<MID>",
+    "<|fim_prefix|>",
+    "<fim-prefix>",
+    "<fim_prefix>",
+    "<PRE>",
+    "\u2581<PRE>",
+    "<|fim_suffix|>",
+    "<fim-suffix>",
+    "<fim_suffix>",
+    "<SUF>",
+    "\u2581<SUF>",
+    "<|fim_middle|>",
+    "<fim-middle>",
+    "<fim_middle>",
+    "<MID>",
+    "\u2581<MID>",
+    "<\uff5cfim\u2581begin\uff5c>",
+    "<|code_prefix|>",
+    "<|prefix|>",
+    "<\uff5cfim\u2581hole\uff5c>",
+    "<|code_suffix|>",
+    "<|suffix|>",
+    "<\uff5cfim\u2581end\uff5c>",
+    "<|code_middle|>",
+    "<|middle|>",
+    /* Gemma 4's, which converters mark as user-defined so that they show in answers: nobody's text may give
+       them. */
+    "<|channel>",
+    "<channel|>",
+    "<|tool_call>",
+    "<tool_call|>",
+    "<tool_response|>",
+    "<|\"|>",
 };
 
 static uint32_t mark(struct vocab *v, const char *name, bool ends)
@@ -65,12 +98,25 @@ static void mark_by_name(struct vocab *v)
         mark(v, end_names[i], true);
     for (size_t i = 0; i < sizeof control_names / sizeof *control_names; i++)
         mark(v, control_names[i], false);
-    /* The harmony format goes on behind <|end|>: its answers end with <|return|> or <|call|>. */
-    uint32_t end = vocab_find(v, bytes_of_text("<|end|>"));
-    bool returns = vocab_find(v, bytes_of_text("<|return|>")) != TOKENIZER_NO_ID;
-    bool calls = vocab_find(v, bytes_of_text("<|call|>")) != TOKENIZER_NO_ID;
-    if (end != TOKENIZER_NO_ID && returns && calls)
+}
+
+static bool has(const struct vocab *v, const char *name)
+{
+    return vocab_find(v, bytes_of_text(name)) != TOKENIZER_NO_ID;
+}
+
+/* Names that end an answer in one format and not in another, as llama.cpp tells the formats apart. */
+static void unmark_by_company(struct vocab *v)
+{
+    uint32_t end = vocab_find(v, bytes_of_text("<|end|>")), s = vocab_find(v, bytes_of_text("</s>"));
+    bool calls = has(v, "<|call|>") || has(v, "<|calls|>");
+    /* Harmony and its kin go on behind <|end|>: their answers end with <|return|>, <|flush|> or <|call|>. */
+    if (end != TOKENIZER_NO_ID && calls && (has(v, "<|return|>") || has(v, "<|flush|>")))
         v->ends_generation[end] = 0;
+    if (s != TOKENIZER_NO_ID && has(v, "<|tool_response>")) { /* HTML for Gemma 4 */
+        v->ends_generation[s] = 0;
+        v->types[s] = VOCAB_NORMAL;
+    }
 }
 
 static void mark_by_id(struct vocab *v)
@@ -95,7 +141,7 @@ static int longest_first(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-static bool is_special(const struct vocab *v, uint32_t id)
+bool vocab_is_special(const struct vocab *v, uint32_t id)
 {
     bool by_type =
         v->types[id] == VOCAB_CONTROL || v->types[id] == VOCAB_USER_DEFINED || v->types[id] == VOCAB_UNKNOWN;
@@ -107,7 +153,7 @@ static enum status list_specials(struct vocab *v, struct error *err)
 {
     uint32_t n = 0;
     for (uint32_t id = 0; id < v->n; id++)
-        n += is_special(v, id);
+        n += vocab_is_special(v, id);
     struct by_length *list = mem_try_array(n, sizeof *list, SIZE_MAX / 2);
     v->specials = mem_try_array(n, sizeof *v->specials, SIZE_MAX / 2);
     if (!list || !v->specials) {
@@ -115,7 +161,7 @@ static enum status list_specials(struct vocab *v, struct error *err)
         return error_set(err, STATUS_NO_MEMORY, "no memory for %" PRIu32 " special tokens", n);
     }
     for (uint32_t id = 0, i = 0; id < v->n; id++)
-        if (is_special(v, id))
+        if (vocab_is_special(v, id))
             list[i++] = (struct by_length){vocab_text(v, id).size, id};
     qsort(list, n, sizeof *list, longest_first);
     for (uint32_t i = 0; i < n; i++)
@@ -144,6 +190,7 @@ enum status vocab_specials_build(struct vocab *v, const struct vocab_source *sou
 {
     mark_by_name(v);
     mark_by_id(v);
+    unmark_by_company(v);
     v->strips_after_special = is_phi3(source->name);
     return list_specials(v, err);
 }

@@ -173,8 +173,21 @@ static void test_a_kind_that_is_not_there(void **state)
 {
     (void)state;
     struct made_vocab *m = spm();
-    m->source.model = bytes_of_text("t5");
-    assert_refused(m, STATUS_UNSUPPORTED, "tokenizer.ggml.model 't5' is not supported");
+    static const char *const kinds[][2] = {{"t5", "'t5' (UGM) is not"},
+                                           {"bert", "'bert' (WPM) is not"},
+                                           {"rwkv", "'rwkv' (RWKV) is not"},
+                                           {"plamo2", "'plamo2' is not"},
+                                           {"", "'' is not"}};
+    made_source(m);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct tokenizer *t = NULL;
+        struct error err;
+        m->source.model = bytes_of_text(kinds[i][0]);
+        assert_int_equal(vocab_tokenizer(&t, &m->source, &err), STATUS_UNSUPPORTED);
+        assert_non_null(strstr(err.text, kinds[i][1]));
+        assert_non_null(strstr(err.text, "'gpt2'"));
+    }
+    made_free(m);
 }
 
 static void test_texts_over_the_limit_and_missing_bytes(void **state)

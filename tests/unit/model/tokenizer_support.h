@@ -100,7 +100,7 @@ static inline struct made_vocab *made_new(const char *model, const char *pre)
     m->source.model = bytes_of_text(model);
     if (pre)
         m->source.pre = bytes_of_text(pre);
-    m->source.adds_bos = m->source.adds_space_prefix = -1;
+    m->source.adds_bos = m->source.adds_eos = m->source.adds_sep = m->source.adds_space_prefix = -1;
     for (int i = 0; i < VOCAB_ID_COUNT; i++)
         m->source.ids[i] = -1;
     return m;
