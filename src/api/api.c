@@ -385,7 +385,7 @@ enum status api_new(struct api **out, struct loop *loop, struct node *node, cons
     enum status status = http_server_new(&api->server, loop, &http, handle, api, err);
     if (status) {
         api_free(api);
-        return error_wrap(err, status, "HTTP API");
+        return status;
     }
     api->pool = pool_new(1, "shoal-api");
     if (api->has_v1)

@@ -1,5 +1,6 @@
 #include "app/options.h"
 
+#include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/mem.h"
 
@@ -409,6 +410,58 @@ enum status options_read(struct options *out, int argc, char **argv, struct erro
     }
     *out = o;
     return STATUS_OK;
+}
+
+/* --- a command to paste ---------------------------------------------------------------------------------- */
+
+static void add_word(struct buffer *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%";
+    buffer_u8(out, ' ');
+    if (*word && !word[strspn(word, plain)]) {
+        buffer_text(out, word);
+        return;
+    }
+    buffer_u8(out, '\'');
+    for (const char *c = word; *c; c++)
+        if (*c == '\'')
+            buffer_text(out, "'\\''");
+        else
+            buffer_u8(out, (uint8_t)*c);
+    buffer_u8(out, '\'');
+}
+
+static bool is_option(const char *arg, const char *option, const struct option_row **out_row)
+{
+    const char *equals = strchr(arg, '=');
+    size_t n = equals ? (size_t)(equals - arg - 2) : strlen(arg) - 2;
+    *out_row = find_row(arg + 2, n);
+    return *out_row && option && strcmp((*out_row)->name, option) == 0;
+}
+
+char *options_command(int argc, char **argv, const char *option, const char *value)
+{
+    struct buffer out;
+    buffer_init(&out, 0);
+    buffer_format(&out, "shoal %s", argv[0]);
+    for (int i = 1; i < argc; i++) {
+        const struct option_row *row;
+        if (strncmp(argv[i], "--", 2) != 0)
+            continue; /* the token */
+        bool dropped = is_option(argv[i], option, &row);
+        if (!dropped)
+            add_word(&out, argv[i]);
+        if (!row || row->kind == FLAG || strchr(argv[i], '=') || i + 1 == argc)
+            continue;
+        i++;
+        if (!dropped)
+            add_word(&out, argv[i]);
+    }
+    if (option && value) {
+        buffer_format(&out, " --%s", option);
+        add_word(&out, value);
+    }
+    return buffer_take_string(&out);
 }
 
 void options_free(struct options *options)

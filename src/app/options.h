@@ -37,6 +37,9 @@ struct options {
 /* argv[0] is the command's name. The token's place in argv is overwritten. BAD_USAGE names option and value. */
 enum status options_read(struct options *out, int argc, char **argv, struct error *err);
 void options_free(struct options *options);
+/* "shoal NAME ..." as it was typed, to paste into a shell: without the token and without `option` (NULL: none
+ * is taken out), with "--option value" at its end unless `value` is NULL. A block for mem_free. */
+char *options_command(int argc, char **argv, const char *option, const char *value);
 
 /* "HOST:PORT", "[IPV6]:PORT"; a missing port takes `port_default` unless that is 0. */
 bool host_port_parse(struct host_port *out, const char *text, uint16_t port_default);

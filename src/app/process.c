@@ -5,6 +5,7 @@
 #include "app/host.h"
 #include "app/options.h"
 #include "app/run_folder.h"
+#include "app/start.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -27,6 +28,7 @@
 
 struct process {
     enum node_role role;
+    enum start_step step; /* what the start is at */
     struct options options;
     struct credentials credentials;
     struct swarm_keys keys;
@@ -56,16 +58,16 @@ static enum status find_credentials(struct process *p, struct error *err)
     } else {
         status = credentials_load(&p->credentials, o->key_file, err);
         if (status == STATUS_NOT_FOUND && o->key_file)
+            return error_set(err, STATUS_NOT_FOUND,
+                             "--key '%s': there is no such file; `shoal init` makes one (swarm.key in "
+                             "$XDG_CONFIG_HOME/shoal "
+                             "or ~/.config/shoal)",
+                             o->key_file);
+        if (status == STATUS_NOT_FOUND)
             return error_set(
                 err, STATUS_NOT_FOUND,
-                "KEY_MISSING: --key '%s': there is no such file; `shoal init` makes one (swarm.key in "
-                "$XDG_CONFIG_HOME/shoal or ~/.config/shoal)",
-                o->key_file);
-        if (status == STATUS_NOT_FOUND)
-            return error_set(err, STATUS_NOT_FOUND,
-                             "KEY_MISSING: this machine has no swarm key; make one with `shoal init`, or give "
-                             "the join token "
-                             "that `shoal init` printed on the first machine");
+                "this machine has no swarm key; `shoal init` makes one, or give the join token that "
+                "it printed on the first machine");
     }
     if (status)
         return status;
@@ -109,15 +111,9 @@ static void on_failed(void *ctx, const struct link_attempt *attempt)
 
 /* --- ports ----------------------------------------------------------------------------------------------- */
 
-/* Where the kernel told only that somebody has the port, the run folder may know who. */
-static enum status name_holder(struct error *err, enum status status, uint16_t port)
+static uint16_t links_port_wanted(const struct process *p)
 {
-    struct run_entry holder;
-    if (status != STATUS_BUSY || !strstr(err->text, "another process") || !run_folder_holder(&holder, port))
-        return status;
-    return error_set(err, status,
-                     "port %u is in use by process %d, the %s that you run; stop it or choose another port",
-                     port, holder.pid, holder.role);
+    return p->options.port || p->role != ROLE_ENTRY ? p->options.port : ENTRY_PORT_DEFAULT;
 }
 
 static enum status make_links(struct process *p, struct error *err)
@@ -125,21 +121,18 @@ static enum status make_links(struct process *p, struct error *err)
     static const struct links_events events = {
         .on_up = on_up, .on_down = on_down, .on_frame = on_frame, .on_failed = on_failed};
     const struct options *o = &p->options;
-    uint16_t port = o->port;
-    if (!port && p->role == ROLE_ENTRY)
-        port = ENTRY_PORT_DEFAULT;
     struct links_config config = {.identity = p->identity,
                                   .psk = p->keys.link_psk,
                                   .role = p->role,
                                   .cluster = p->credentials.cluster,
                                   .listen_ip = o->listen ? o->listen : "",
-                                  .port = port,
+                                  .port = links_port_wanted(p),
                                   .arithmetic = ARITHMETIC_VERSION};
     enum status status = links_new(&p->links, p->loop, &config, &events, p, err);
     /* The DHT has the same port over UDP; the agent opens it later and could only fail. */
     if (!status && !port_is_free(config.listen_ip, links_port(p->links), true))
         status = port_in_use(err, "the DHT", config.listen_ip, links_port(p->links), true);
-    return status ? name_holder(err, status, port) : STATUS_OK;
+    return status;
 }
 
 static enum status make_compute(struct process *p, struct error *err)
@@ -219,15 +212,22 @@ static enum status make_shards_dir(const struct process *p, struct error *err)
 
 static enum status make_ports(struct process *p, struct error *err)
 {
-    enum status status = loop_new(&p->loop, err);
-    if (status)
+    enum status status;
+    p->step = START_DESCRIPTORS;
+    if ((status = loop_new(&p->loop, err)) || (status = start_check_descriptors(err)))
         return status;
+    p->step = START_SHARDS_DIR;
     p->pool = pool_new(BACKGROUND_THREADS, "shoal-back");
     p->disk = disk_real_new(p->loop, p->pool, identity_dir(p->identity));
     if (p->role != ROLE_ENTRY && (status = make_shards_dir(p, err)))
         return status;
-    if ((status = make_links(p, err)) || (status = make_compute(p, err)))
+    p->step = START_LINKS;
+    if ((status = make_links(p, err)))
         return status;
+    p->step = START_OTHER;
+    if ((status = make_compute(p, err)))
+        return status;
+    p->step = START_AGENT;
     return make_agent(p, err);
 }
 
@@ -316,10 +316,15 @@ static enum status make_node(struct process *p, struct error *err)
     return STATUS_OK;
 }
 
+static const char *http_listen(const struct process *p)
+{
+    const char *given = p->options.http;
+    return given ? given : p->role == ROLE_SERVE ? "127.0.0.1:8080" : "127.0.0.1:0";
+}
+
 static enum status make_api(struct process *p, struct error *err)
 {
-    const struct options *o = &p->options;
-    const char *listen = o->http ? o->http : p->role == ROLE_SERVE ? "127.0.0.1:8080" : "127.0.0.1:0";
+    const char *listen = http_listen(p);
     snprintf(p->run_entry.role, sizeof p->run_entry.role, "%s", node_role_name(p->role));
     /* The token is drawn with the entry; the URL is known after the port is. */
     enum status status = run_folder_prepare(&p->run_entry, err);
@@ -327,9 +332,8 @@ static enum status make_api(struct process *p, struct error *err)
         return status;
     struct api_config config = {.listen = listen, .has_v1 = p->role == ROLE_SERVE, .token = p->run_entry.token};
     status = api_new(&p->api, p->loop, p->node, &config, err);
-    const char *colon = strrchr(listen, ':');
     if (status)
-        return name_holder(err, status, colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0);
+        return status;
     p->run_entry.port = links_port(p->links);
     snprintf(p->run_entry.url, sizeof p->run_entry.url, "http://%s", api_address(p->api));
     node_set_api(p->node, p->run_entry.url);
@@ -359,18 +363,44 @@ static void say_start(const struct process *p)
         p->credentials.cluster, links_port(p->links), p->run_entry.url);
 }
 
-static enum status start(struct process *p, struct error *err)
+static enum status make_all(struct process *p, struct error *err)
 {
     enum status status;
-    if ((status = find_credentials(p, err)) ||
-        (status = identity_open(&p->identity, p->options.state_dir, p->credentials.cluster, err)) ||
-        (status = make_ports(p, err)) || (status = make_node(p, err)) || (status = make_api(p, err)))
+    p->step = START_KEY;
+    if ((status = find_credentials(p, err)))
         return status;
+    p->step = START_STATE_DIR;
+    if ((status = identity_open(&p->identity, p->options.state_dir, p->credentials.cluster, err)) ||
+        (status = make_ports(p, err)))
+        return status;
+    p->step = START_OTHER;
+    if ((status = make_node(p, err)))
+        return status;
+    p->step = START_API;
+    return make_api(p, err);
+}
+
+static struct start_attempt attempt_of(const struct process *p, int argc, char **argv)
+{
+    return (struct start_attempt){.role = node_role_name(p->role),
+                                  .step = p->step,
+                                  .argc = argc,
+                                  .argv = argv,
+                                  .options = &p->options,
+                                  .state_dir = p->identity ? identity_dir(p->identity) : p->options.state_dir,
+                                  .shards_dir = shards_dir(p),
+                                  .port = links_port_wanted(p),
+                                  .http = http_listen(p)};
+}
+
+static void go(struct process *p)
+{
     p->signals[0] = loop_on_signal(p->loop, SIGINT, on_signal, p);
     p->signals[1] = loop_on_signal(p->loop, SIGTERM, on_signal, p);
     say_start(p);
+    start_warn_descriptors(p->node);
     node_start(p->node);
-    return STATUS_OK;
+    loop_run(p->loop);
 }
 
 static void finish(struct process *p)
@@ -415,11 +445,16 @@ int process_run(enum node_role role, int argc, char **argv)
         log_configure(p->options.log_level, p->options.log_json);
         say_ascii(p->options.ascii);
         protect_memory();
-        status = start(p, &err);
+        status = make_all(p, &err);
     }
-    int code = status ? command_failed(argv[0], &err) : 0;
-    if (!status)
-        loop_run(p->loop);
+    int code = 0;
+    struct start_attempt attempt = attempt_of(p, argc, argv);
+    if (status) {
+        code = start_failed(&attempt, &err);
+    } else {
+        start_succeeded(&attempt);
+        go(p);
+    }
     finish(p);
     mem_free(p);
     return code;

@@ -22,7 +22,7 @@ static char *folder_path(void)
     return mem_format("/tmp/shoal-%u", (unsigned)getuid());
 }
 
-static enum status open_folder(char **out_path, struct error *err)
+enum status run_folder_open(char **out_path, struct error *err)
 {
     char *path = folder_path();
     struct stat st;
@@ -69,7 +69,7 @@ enum status run_folder_prepare(struct run_entry *entry, struct error *err)
 {
     uint8_t token[(ACCESS_TOKEN_BYTES - 1) / 2];
     char *folder;
-    enum status status = open_folder(&folder, err);
+    enum status status = run_folder_open(&folder, err);
     if (status)
         return status;
     mem_free(folder);
@@ -82,7 +82,7 @@ enum status run_folder_prepare(struct run_entry *entry, struct error *err)
 enum status run_folder_publish(const struct run_entry *entry, struct error *err)
 {
     char *folder;
-    enum status status = open_folder(&folder, err);
+    enum status status = run_folder_open(&folder, err);
     if (status)
         return status;
     char *path = mem_format("%s/%s-%d.json", folder, entry->role, entry->pid);
@@ -177,7 +177,7 @@ static bool take_better(void *arg, const struct run_entry *entry)
 enum status run_folder_find(struct run_entry *out, struct error *err)
 {
     char *folder;
-    enum status status = open_folder(&folder, err);
+    enum status status = run_folder_open(&folder, err);
     if (status)
         return status;
     struct search search = {.out = out};
@@ -190,6 +190,38 @@ enum status run_folder_find(struct run_entry *out, struct error *err)
             folder);
     mem_free(folder);
     return status;
+}
+
+struct listing {
+    struct run_entry *out;
+    size_t n, max;
+};
+
+static bool take_in_order(void *arg, const struct run_entry *entry)
+{
+    struct listing *l = arg;
+    size_t at = l->n;
+    while (at && (rank(entry) < rank(&l->out[at - 1]) ||
+                  (rank(entry) == rank(&l->out[at - 1]) && entry->pid < l->out[at - 1].pid)))
+        at--;
+    if (l->n < l->max)
+        l->n++;
+    else if (at == l->max)
+        return true;
+    memmove(&l->out[at + 1], &l->out[at], (l->n - at - 1) * sizeof *l->out);
+    l->out[at] = *entry;
+    return true;
+}
+
+size_t run_folder_list(struct run_entry *out, size_t max)
+{
+    char *folder;
+    if (run_folder_open(&folder, NULL))
+        return 0;
+    struct listing listing = {.out = out, .max = max};
+    each_entry(folder, take_in_order, &listing);
+    mem_free(folder);
+    return listing.n;
 }
 
 static bool take_holder(void *arg, const struct run_entry *entry)
@@ -205,7 +237,7 @@ static bool take_holder(void *arg, const struct run_entry *entry)
 bool run_folder_holder(struct run_entry *out, uint16_t port)
 {
     char *folder;
-    if (open_folder(&folder, NULL))
+    if (run_folder_open(&folder, NULL))
         return false;
     struct search search = {.out = out, .port = port};
     each_entry(folder, take_holder, &search);

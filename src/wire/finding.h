@@ -36,6 +36,7 @@ const char *stage_name(enum stage stage); /* "key", "start", ... */
     X(STATE_DIR_UNWRITABLE, START)                                                                             \
     X(DESCRIPTORS_SHORT, START)                                                                                \
     X(AGENT_CRASHED, START)                                                                                    \
+    X(START_FAILED, START)                                                                                     \
     X(BOOTSTRAP_UNREACHABLE, ENTRY)                                                                            \
     X(BOOTSTRAP_NOT_A_SWARM_NODE, ENTRY)                                                                       \
     X(ALONE_IN_CLUSTER, ENTRY)                                                                                 \
@@ -120,6 +121,9 @@ struct finding *finding_add(struct finding_list *list, enum finding_code code, i
 void finding_set_action(struct finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct jv *finding_evidence(struct finding *finding); /* its object, made when there is none */
 void finding_list_append(struct finding_list *to, const struct finding *finding); /* a deep copy */
+void finding_list_remove(struct finding_list *list, uint32_t index); /* the order of the others stays */
+/* Keeps at most n: those that finding_list_sort puts first. */
+void finding_list_cut(struct finding_list *list, uint32_t n);
 /* Blockers first, then warnings, then infos; within each by stage, shard, node. */
 void finding_list_sort(struct finding_list *list);
 
