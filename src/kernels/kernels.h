@@ -81,6 +81,7 @@ struct attention {
     uint32_t n_heads; /* a multiple of n_kv_heads */
     uint32_t window;  /* a query at p sees positions above p - window, up to p; 0: all up to p */
     float scale;      /* of the scores, 1 / sqrt(head_dim_k) mostly */
+    float softcap;    /* scaled scores become softcap * tanh(score / softcap); 0: they stay */
 };
 
 /* Some tokens' queries, rope applied: head h of token t is q[t * q_stride + h * head_dim_k ...]. */
@@ -106,7 +107,9 @@ struct kernels {
     void (*mul)(float *out, const float *a, const float *b, size_t n);
     void (*add_scaled)(float *out, const float *x, float scale, size_t n);    /* out = fma(x, scale, out) */
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n); /* gate / (1 + exp(-gate)) * up */
-    void (*softmax)(float *x, uint32_t n);                                    /* in place, n > 0 */
+    void (*geglu)(float *out, const float *gate, const float *up, size_t n);  /* gelu(gate), by tanh, * up */
+    void (*softcap)(float *x, float cap, size_t n); /* cap * tanh(x / cap), in place */
+    void (*softmax)(float *x, uint32_t n);          /* in place, n > 0 */
     /* Turns the first n_rot values of each head by the angles of kernels/rope.h (n_rot / 2 of each). */
     void (*rope[ROPE_STYLE_COUNT])(float *heads, uint32_t n_heads, uint32_t head_dim, uint32_t n_rot,
                                    const float *cos, const float *sin);

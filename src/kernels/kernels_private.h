@@ -9,6 +9,7 @@ void kernels_init_ref(struct kernels *k);
 void kernels_init_ref_int8(struct kernels *k);
 void kernels_init_ref_float(struct kernels *k);
 void kernels_init_ref_vector(struct kernels *k);
+void kernels_init_ref_gated(struct kernels *k);
 void kernels_init_ref_attention(struct kernels *k);
 
 void kernels_init_avx2(struct kernels *k);

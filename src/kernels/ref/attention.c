@@ -1,11 +1,12 @@
 /* Rule 3 of DESIGN section 8: one tile's part of the attention of some queries, and how parts are joined.
  *
- * score = scale * (chain of fma over the head's dimensions, ascending); largest over the positions seen;
+ * score = scale * (chain of fma over the head's dimensions, ascending), capped where asked for; largest over the positions seen;
  * p = exp(score - largest), 0 where not seen; sum: sixteen lanes, each of positions i, i + 16, i + 32, i + 48,
  * joined by halves; values: chain of fma over the positions seen, ascending. */
 #include "kernels/exact.h"
 #include "kernels/f16.h"
 #include "kernels/kernels_private.h"
+#include "kernels/tanh.h"
 
 #include <math.h>
 #include <string.h>
@@ -57,6 +58,8 @@ static void tile_scores(float p[KV_TILE_POSITIONS], const struct attention *a, c
         for (uint32_t d = 0; d < l->head_dim_k; d++)
             dot = fmaf(q[d], element(l, tile, kv_k_at(l, kv_head) + (size_t)d * KV_TILE_POSITIONS + j), dot);
         p[j] = dot * a->scale;
+        if (a->softcap != 0)
+            p[j] = a->softcap * tanh_exact(p[j] / a->softcap);
         largest = p[j] > largest ? p[j] : largest;
     }
     for (uint32_t j = first; j < end; j++)

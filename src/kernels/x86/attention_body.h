@@ -15,8 +15,8 @@ static void attend_tile(const struct attention *a, const void *tile, uint32_t ti
     uint32_t group = a->n_heads / l->n_kv_heads, first, end, n = 0;
     size_t n_floats = attention_partial_floats(l->head_dim_v);
     struct query queries[SIMD_QUERIES];
-    struct tile_head head = {tile,           kv_k_at(l, kv_head), kv_v_at(l, kv_head),
-                             kv_v_stride(l), l->head_dim_k,       a->scale};
+    struct tile_head head = {tile,     kv_k_at(l, kv_head), kv_v_at(l, kv_head), kv_v_stride(l), l->head_dim_k,
+                             a->scale, a->softcap};
 
     for (uint32_t t = 0; t < all->n_tokens; t++) {
         const float *q = all->q + t * all->q_stride + (size_t)kv_head * group * l->head_dim_k;

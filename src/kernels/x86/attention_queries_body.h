@@ -5,6 +5,7 @@
 #define KERNELS_X86_ATTENTION_QUERIES_BODY_H
 
 #include "kernels/kernels_private.h"
+#include "kernels/x86/gated_body.h"
 #include "kernels/x86/simd.h"
 
 #include <math.h>
@@ -20,7 +21,7 @@ struct tile_head { /* one kv head of a tile */
     const void *tile;
     size_t k_at, v_at, v_stride;
     uint32_t dim_k;
-    float scale;
+    float scale, softcap;
 };
 
 static ALWAYS_INLINE vf load_element(const enum kv_element element, const void *tile, size_t at)
@@ -57,6 +58,12 @@ static ALWAYS_INLINE void scores_of(struct query *queries, const uint32_t n, con
         UNROLL(4)
     for (uint32_t v = 0; v < 4; v++)
         vf_store(queries[i].p + at + v * LANES, vf_mul(s[i * 4 + v], vf_set1(head->scale)));
+}
+
+static ALWAYS_INLINE void cap_scores(struct query *query, float softcap)
+{
+    for (uint32_t i = 0; i < query->end; i += LANES)
+        vf_store(query->p + i, vf_softcap(vf_load(query->p + i), vf_set1(softcap)));
 }
 
 static ALWAYS_INLINE void exponentials(struct query *query)
@@ -145,6 +152,8 @@ static ALWAYS_INLINE void queries_run(struct query *queries, const uint32_t n, c
         end = queries[i].end > end ? queries[i].end : end;
     for (uint32_t at = 0; at < end; at += 4 * LANES)
         scores_of(queries, n, head, at, element);
+    for (uint32_t i = 0; i < n && head->softcap != 0; i++)
+        cap_scores(&queries[i], head->softcap);
     for (uint32_t i = 0; i < n; i++)
         exponentials(&queries[i]);
     for (; d + 4 * LANES <= head->v_stride; d += 4 * LANES)

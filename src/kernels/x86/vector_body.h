@@ -4,6 +4,7 @@
 #define KERNELS_X86_VECTOR_BODY_H
 
 #include "kernels/kernels_private.h"
+#include "kernels/x86/gated_body.h"
 #include "kernels/x86/levels.h"
 #include "kernels/x86/simd.h"
 
@@ -54,6 +55,20 @@ static void swiglu(float *out, const float *gate, const float *up, size_t n)
         vf y = vf_div(g, vf_add(vf_set1(1.0F), vf_exp(vf_negate(g))));
         vf_store_first(out + i, vf_mul(y, vf_load_first(up + i, n - i)), n - i);
     }
+}
+
+static void geglu(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        vf g = vf_gelu(vf_load_first(gate + i, n - i));
+        vf_store_first(out + i, vf_mul(g, vf_load_first(up + i, n - i)), n - i);
+    }
+}
+
+static void softcap(float *x, float cap, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES)
+        vf_store_first(x + i, vf_softcap(vf_load_first(x + i, n - i), vf_set1(cap)), n - i);
 }
 
 static void softmax(float *x, uint32_t n)
@@ -112,6 +127,8 @@ void SIMD_LEVEL(kernels_init_vector)(struct kernels *k)
     k->mul = mul;
     k->add_scaled = add_scaled;
     k->swiglu = swiglu;
+    k->geglu = geglu;
+    k->softcap = softcap;
     k->softmax = softmax;
     k->rope[ROPE_PAIRS] = rope_pairs;
     k->rope[ROPE_HALVES] = rope_halves;

@@ -50,8 +50,9 @@ static void check_equal(const char *what, const struct kernels *k, const struct 
 
 /* --- element by element --------------------------------------------------------------------------------- */
 
-enum operation { RMS_NORM, ADD, MUL, ADD_SCALED, SWIGLU, SOFTMAX, OPERATION_COUNT };
-static const char *const operation_names[] = {"rms_norm", "add", "mul", "add_scaled", "swiglu", "softmax"};
+enum operation { RMS_NORM, ADD, MUL, ADD_SCALED, SWIGLU, GEGLU, SOFTCAP, SOFTMAX, OPERATION_COUNT };
+static const char *const operation_names[] = {"rms_norm", "add",   "mul",     "add_scaled",
+                                              "swiglu",   "geglu", "softcap", "softmax"};
 
 static void operate(const struct kernels *k, enum operation operation, float *out, const float *a,
                     const float *b, size_t n)
@@ -72,6 +73,12 @@ static void operate(const struct kernels *k, enum operation operation, float *ou
     case SWIGLU:
         k->swiglu(out, a, b, n);
         break;
+    case GEGLU:
+        k->geglu(out, a, b, n);
+        break;
+    case SOFTCAP:
+        k->softcap(out, 0.7F, n);
+        break;
     default:
         k->softmax(out, (uint32_t)n);
     }
@@ -89,7 +96,8 @@ static void check_operation(enum operation operation, size_t n, enum fill fill)
         memcpy(got.at, start.at, n * sizeof(float));
         operate(levels[l], operation, got.at, a.at, b.at, n);
         check_equal(operation_names[operation], levels[l], &want, &got);
-        if (operation == RMS_NORM || operation == ADD || operation == MUL || operation == SWIGLU) {
+        if (operation == RMS_NORM || operation == ADD || operation == MUL || operation == SWIGLU ||
+            operation == GEGLU) {
             memcpy(got.at, a.at, n * sizeof(float)); /* in place */
             operate(levels[l], operation, got.at, got.at, b.at, n);
             check_equal(operation_names[operation], levels[l], &want, &got);
@@ -134,6 +142,56 @@ static void test_exp_range(void **state)
     }
     floats_free(&gate);
     floats_free(&up);
+    floats_free(&want);
+    floats_free(&got);
+}
+
+/* Both ways of tanh, their border, and how close they are to the mathematical functions. */
+static void test_caps_and_gates(void **state)
+{
+    enum { N = 4096 };
+    struct floats x = floats_new(N), ones = floats_new(N), want = floats_new(N), got = floats_new(N);
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        x.at[i] = (float)((rng_unit(&rng) - 0.5) * (i % 3 ? 4 : 60));
+        ones.at[i] = 1;
+    }
+    x.at[0] = 0.625F;
+    x.at[1] = -0.0F;
+    x.at[2] = 1e-30F;
+    for (uint32_t l = 0; l < n_levels; l++) {
+        memcpy(got.at, x.at, N * sizeof(float));
+        levels[l]->softcap(got.at, 1.0F, N);
+        if (l == 0)
+            memcpy(want.at, got.at, N * sizeof(float));
+        check_equal("softcap", levels[l], &want, &got);
+    }
+    for (size_t i = 0; i < N; i++)
+        assert_true(fabs((double)want.at[i] - tanh((double)x.at[i])) <= 3e-7 * fabs(tanh((double)x.at[i])));
+    for (uint32_t l = 0; l < n_levels; l++) {
+        levels[l]->geglu(got.at, x.at, ones.at, N);
+        if (l == 0)
+            memcpy(want.at, got.at, N * sizeof(float));
+        check_equal("geglu", levels[l], &want, &got);
+    }
+    for (size_t i = 0; i < N; i++) {
+        double v = (double)x.at[i], gelu = v / 2 * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
+        assert_true(fabs((double)want.at[i] - gelu) <= 1.2e-3 * fabs(v) + 1e-6);
+    }
+    x.at[0] = INFINITY;
+    x.at[1] = -INFINITY;
+    x.at[2] = NAN;
+    x.at[3] = -1e30F;
+    for (uint32_t l = 0; l < n_levels; l++) {
+        levels[l]->geglu(got.at, x.at, ones.at, N);
+        assert_true(got.at[0] == INFINITY && isnan(got.at[2]) && got.at[3] == 0);
+        memcpy(got.at, x.at, N * sizeof(float));
+        levels[l]->softcap(got.at, 2.0F, N);
+        assert_true(got.at[0] == 2 && got.at[1] == -2 && isnan(got.at[2]));
+    }
+    floats_free(&x);
+    floats_free(&ones);
     floats_free(&want);
     floats_free(&got);
 }
@@ -210,6 +268,7 @@ static struct scene scene_new(enum fill fill)
     s.a.n_heads = s.a.layout.n_kv_heads * (1 + (uint32_t)rng_below(&rng, 6));
     s.a.window = rng_below(&rng, 2) ? 0 : 1 + (uint32_t)rng_below(&rng, 150);
     s.a.scale = 1.0F / sqrtf((float)s.a.layout.head_dim_k);
+    s.a.softcap = rng_below(&rng, 3) ? 0 : 5.0F;
     s.n_tokens = 1 + (uint32_t)rng_below(&rng, s.n_positions < N_TOKENS_MAX ? s.n_positions : N_TOKENS_MAX);
     for (uint32_t t = 0; t < s.n_tokens; t++)
         s.positions[t] = s.n_positions - s.n_tokens + t;
@@ -287,6 +346,8 @@ static void check_close_to_double(const struct scene *s, const struct floats *go
                     scores[p] += (double)q[d] *
                                  (double)s->keys.at[(size_t)p * k_floats(s) + h / group * l->head_dim_k + d];
                 scores[p] *= (double)s->a.scale;
+                if (s->a.softcap != 0)
+                    scores[p] = (double)s->a.softcap * tanh(scores[p] / (double)s->a.softcap);
                 largest = fmax(largest, scores[p]);
             }
             for (uint32_t p = first; p <= s->positions[t]; p++)
@@ -395,11 +456,9 @@ static void test_attention_by_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations),
-        cmocka_unit_test(test_exp_range),
-        cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_attention_of_hostile_values),
+        cmocka_unit_test(test_operations),         cmocka_unit_test(test_exp_range),
+        cmocka_unit_test(test_caps_and_gates),     cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attention),          cmocka_unit_test(test_attention_of_hostile_values),
         cmocka_unit_test(test_attention_by_token),
     };
 
