@@ -309,6 +309,14 @@ static void gather_row(void *arg, uint32_t index, uint32_t worker)
     memcpy(b->product + index * n_embd, b->x + job->rows[index].row * n_embd, n_embd * sizeof(float));
 }
 
+static void finish_logits(const struct forward *f, const struct hparams *hp, float *logits)
+{
+    if (hp->final_softcap != 0)
+        f->kernels->softcap(logits, hp->final_softcap, hp->n_vocab);
+    for (uint32_t i = 0; hp->logit_scale != 1.0F && i < hp->n_vocab; i++)
+        logits[i] *= hp->logit_scale;
+}
+
 static void use_logits(void *arg, uint32_t index, uint32_t worker)
 {
     const struct forward_job *job = arg;
@@ -316,8 +324,9 @@ static void use_logits(void *arg, uint32_t index, uint32_t worker)
     const struct output_row *row = &job->rows[index];
     struct engine_step *step = row->span->step;
     uint32_t n_vocab = job->batch->hparams->n_vocab, of_step = row->row - row->span->first_row;
-    const float *logits = f->logits + (size_t)index * n_vocab;
+    float *logits = f->logits + (size_t)index * n_vocab;
 
+    finish_logits(f, job->batch->hparams, logits);
     if (step->logits_out)
         memcpy(step->logits_out + (size_t)of_step * n_vocab, logits, n_vocab * sizeof *logits);
     if (step->sample && of_step + 1 == step->n_tokens) {

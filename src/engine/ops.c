@@ -3,10 +3,9 @@
 arch_layer_fn arch_layer(enum arch arch)
 {
     static const arch_layer_fn layers[ARCH_COUNT] = {
-        [ARCH_LLAMA] = arch_llama_layer,
-        [ARCH_QWEN2] = arch_qwen2_layer,
-        [ARCH_QWEN3] = arch_qwen3_layer,
-        [ARCH_QWEN3MOE] = arch_qwen3moe_layer,
+        [ARCH_LLAMA] = arch_llama_layer,   [ARCH_QWEN2] = arch_qwen2_layer,
+        [ARCH_QWEN3] = arch_qwen3_layer,   [ARCH_QWEN3MOE] = arch_qwen3moe_layer,
+        [ARCH_GEMMA2] = arch_gemma2_layer, [ARCH_GEMMA3] = arch_gemma3_layer,
     };
     ASSERT((unsigned)arch < ARCH_COUNT);
     return layers[arch];
@@ -22,21 +21,43 @@ void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm
     pass_multiply(pass, products, 3);
 }
 
-void ops_attended_add(struct pass *pass, const struct layer_weights *w)
+static void attended_input(struct pass *pass, const struct layer_weights *w)
 {
     const struct matrix *output[] = {&w->attn_output};
-
     pass_input(pass, pass->buffers->attended, NULL, w->attn_output.n_cols, output, 1);
+}
+
+void ops_attended_add(struct pass *pass, const struct layer_weights *w)
+{
+    attended_input(pass, w);
     pass_multiply_add(pass, &w->attn_output, pass->buffers->x);
+}
+
+void ops_attended(struct pass *pass, const struct layer_weights *w)
+{
+    const struct product product = {&w->attn_output, pass->buffers->product};
+    attended_input(pass, w);
+    pass_multiply(pass, &product, 1);
+}
+
+static void gated_input(struct pass *pass, const struct gated *ffn, const float *norm, enum gate_act act)
+{
+    const struct matrix *gate_up[] = {&ffn->gate, &ffn->up}, *down[] = {&ffn->down};
+
+    pass_input(pass, pass->buffers->x, norm, pass->hparams->n_embd, gate_up, 2);
+    pass_multiply_gated(pass, &ffn->gate, &ffn->up, act);
+    pass_input(pass, pass->buffers->gate, NULL, ffn->down.n_cols, down, 1);
 }
 
 void ops_gated_add(struct pass *pass, const struct gated *ffn, const float *norm)
 {
-    const struct pass_buffers *b = pass->buffers;
-    const struct matrix *gate_up[] = {&ffn->gate, &ffn->up}, *down[] = {&ffn->down};
+    gated_input(pass, ffn, norm, GATE_SILU);
+    pass_multiply_add(pass, &ffn->down, pass->buffers->x);
+}
 
-    pass_input(pass, b->x, norm, pass->hparams->n_embd, gate_up, 2);
-    pass_multiply_gated(pass, &ffn->gate, &ffn->up);
-    pass_input(pass, b->gate, NULL, ffn->down.n_cols, down, 1);
-    pass_multiply_add(pass, &ffn->down, b->x);
+void ops_gated(struct pass *pass, const struct gated *ffn, const float *norm, enum gate_act act)
+{
+    const struct product product = {&ffn->down, pass->buffers->product};
+    gated_input(pass, ffn, norm, act);
+    pass_multiply(pass, &product, 1);
 }

@@ -14,13 +14,19 @@ void arch_llama_layer(struct pass *pass, const struct layer_weights *w, uint32_t
 void arch_qwen2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_qwen3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_qwen3moe_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_gemma2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_gemma3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 
 /* q, k and v of x, normed first unless norm is NULL. */
 void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm);
 /* x += output matrix of what was attended. */
 void ops_attended_add(struct pass *pass, const struct layer_weights *w);
+/* product = the same, for a norm of its own. */
+void ops_attended(struct pass *pass, const struct layer_weights *w);
 /* x += down(act(gate(norm(x))) * up(norm(x))) */
 void ops_gated_add(struct pass *pass, const struct gated *ffn, const float *norm);
+/* product = the same. norm may be NULL. */
+void ops_gated(struct pass *pass, const struct gated *ffn, const float *norm, enum gate_act act);
 /* x += the experts of norm(x) (experts.h) */
 void ops_experts_add(struct pass *pass, const struct layer_weights *w, const float *norm);
 

@@ -179,7 +179,8 @@ struct multiply_part {
     uint32_t n_products;
     uint32_t rows_a_part[PRODUCTS_MAX], end_part[PRODUCTS_MAX]; /* parts are numbered through */
     enum after after;
-    float *x; /* AFTER_ADD */
+    float *x;          /* AFTER_ADD */
+    enum gate_act act; /* AFTER_GATE */
 };
 
 static void multiply_rows(const struct multiply_part *part, const struct product *product, uint32_t first,
@@ -208,7 +209,7 @@ static void finish_rows(const struct multiply_part *part, uint32_t first, uint32
         if (part->after == AFTER_ADD)
             k->add_scaled(part->x + at, out, part->pass->hparams->residual_scale, n);
         else
-            k->swiglu(out, out, part->products[1].out + at, n);
+            (part->act == GATE_GELU ? k->geglu : k->swiglu)(out, out, part->products[1].out + at, n);
     }
 }
 
@@ -290,10 +291,42 @@ void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x)
     multiply(pass, &part);
 }
 
-void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up)
+void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up,
+                         enum gate_act act)
 {
     struct multiply_part part = {.products = {{gate, pass->buffers->gate}, {up, pass->buffers->up}},
                                  .n_products = 2,
-                                 .after = AFTER_GATE};
+                                 .after = AFTER_GATE,
+                                 .act = act};
     multiply(pass, &part);
+}
+
+/* --- norms behind matrices ---------------------------------------------------------------------------------
+ */
+
+struct norm_part {
+    const struct pass *pass;
+    const float *norm;
+};
+
+static void run_norm_add(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct norm_part *part = arg;
+    const struct pass *pass = part->pass;
+    uint32_t n_embd = pass->hparams->n_embd;
+    uint32_t first = index * PASS_ROWS_A_PART, end = pass_min(first + PASS_ROWS_A_PART, pass->n_rows);
+    (void)worker;
+
+    for (uint32_t row = first; row < end; row++) {
+        float *y = pass->buffers->product + (size_t)row * n_embd;
+        pass->kernels->rms_norm(y, y, part->norm, n_embd, pass->hparams->norm_eps);
+        pass->kernels->add_scaled(pass->buffers->x + (size_t)row * n_embd, y, pass->hparams->residual_scale,
+                                  n_embd);
+    }
+}
+
+void pass_norm_add(struct pass *pass, const float *norm)
+{
+    struct norm_part part = {pass, norm};
+    crew_share(pass->crew, pass_n_blocks(pass->n_rows, PASS_ROWS_A_PART), run_norm_add, &part);
 }

@@ -42,6 +42,8 @@ struct pass {
     uint32_t n_ctx;       /* positions that one of them may have */
 };
 
+enum gate_act { GATE_SILU, GATE_GELU };
+
 struct product {
     const struct matrix *matrix;
     float *out; /* [n_rows][matrix rows] */
@@ -61,8 +63,11 @@ void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n
 void pass_multiply(struct pass *pass, const struct product *products, uint32_t n_products);
 /* x += product of the readied input, times the model's residual scale. */
 void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x);
-/* gate = silu(gate's product) * up's product. */
-void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up);
+/* gate = act(gate's product) * up's product. */
+void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up,
+                         enum gate_act act);
+/* x += residual scale * RMS norm of `product`. */
+void pass_norm_add(struct pass *pass, const float *norm);
 
 /* Adds biases to q, k and v, norms and turns the heads of q and k, as far as the model does, and stores k and
  * v. */

@@ -112,7 +112,8 @@ static void attend_rows(const struct layer_part *part, const struct batch_span *
     struct attention attention = {.layout = layout_of(pass, span),
                                   .n_heads = hp->n_heads,
                                   .window = hparams_layer_window(hp, part->layer),
-                                  .scale = hp->attn_scale};
+                                  .scale = hp->attn_scale,
+                                  .softcap = hp->attn_softcap};
     struct attention_queries queries = {.q = b->q + first * q_stride,
                                         .q_stride = q_stride,
                                         .positions = pass->batch->positions + first,

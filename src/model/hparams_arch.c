@@ -29,13 +29,44 @@ static enum status read_qwen3moe(struct hparams_source *s, struct hparams *h)
                           &h->n_ff);
 }
 
+/* Scores of the largest gemma models are scaled by the heads' even share of the embedding. */
+static void scale_gemma(struct hparams *h, uint32_t n_layers_of_largest)
+{
+    h->embd_scale = sqrtf((float)h->n_embd);
+    if (h->n_layers == n_layers_of_largest)
+        h->attn_scale = 1.0F / sqrtf((float)(h->n_embd / h->n_heads));
+}
+
+static enum status read_gemma2(struct hparams_source *s, struct hparams *h)
+{
+    enum status status = no_experts(s, h);
+    h->window_period = 2;
+    scale_gemma(h, 46);
+    (void)(status ||
+           (status = hparams_u32_or(s, "attention.sliding_window", 4096, 1, MODEL_CTX_MAX, &h->window)) ||
+           (status = hparams_f32_or(s, "attn_logit_softcapping", 50.0F, 0.0F, 1e6F, &h->attn_softcap)) ||
+           (status = hparams_f32_or(s, "final_logit_softcapping", 30.0F, 0.0F, 1e6F, &h->final_softcap)));
+    return status;
+}
+
+static enum status read_gemma3(struct hparams_source *s, struct hparams *h)
+{
+    enum status status = no_experts(s, h);
+    scale_gemma(h, 62);
+    (void)(status || (status = hparams_u32(s, "attention.sliding_window", 1, MODEL_CTX_MAX, &h->window)) ||
+           (status = hparams_u32_or(s, "attention.sliding_window_pattern", 6, 1, MODEL_LAYERS_MAX,
+                                    &h->window_period)) ||
+           (status =
+                hparams_f32_or(s, "rope.freq_base_swa", 10000.0F, 1.0F, 1e12F, &h->rope_freq_base_local)) ||
+           (status = hparams_f32_or(s, "final_logit_softcapping", 0.0F, 0.0F, 1e6F, &h->final_softcap)));
+    return status;
+}
+
 enum status hparams_read_arch(struct hparams_source *source, struct hparams *h)
 {
     static enum status (*const readers[ARCH_COUNT])(struct hparams_source *, struct hparams *) = {
-        [ARCH_LLAMA] = read_llama,
-        [ARCH_QWEN2] = no_experts,
-        [ARCH_QWEN3] = no_experts,
-        [ARCH_QWEN3MOE] = read_qwen3moe,
+        [ARCH_LLAMA] = read_llama,       [ARCH_QWEN2] = no_experts,   [ARCH_QWEN3] = no_experts,
+        [ARCH_QWEN3MOE] = read_qwen3moe, [ARCH_GEMMA2] = read_gemma2, [ARCH_GEMMA3] = read_gemma3,
     };
     return readers[h->arch](source, h);
 }
