@@ -10,8 +10,8 @@
 #include <string.h>
 
 static const char *const arch_names[ARCH_COUNT] = {
-    [ARCH_LLAMA] = "llama",       [ARCH_QWEN2] = "qwen2",   [ARCH_QWEN3] = "qwen3",
-    [ARCH_QWEN3MOE] = "qwen3moe", [ARCH_GEMMA2] = "gemma2", [ARCH_GEMMA3] = "gemma3",
+    [ARCH_LLAMA] = "llama",   [ARCH_QWEN2] = "qwen2",   [ARCH_QWEN3] = "qwen3", [ARCH_QWEN3MOE] = "qwen3moe",
+    [ARCH_GEMMA2] = "gemma2", [ARCH_GEMMA3] = "gemma3", [ARCH_PHI3] = "phi3",
 };
 
 const char *arch_name(enum arch arch)
@@ -226,6 +226,8 @@ static enum status read_scaling(struct hparams_source *s, struct hparams *h)
          is_long = bytes_equal(type, bytes_of_text("longrope")); /* its factors are tensors */
     h->rope_scaling = ROPE_SCALING_NONE;
     h->rope_scale = h->rope_magnitude = 1.0F;
+    if (is_long && h->arch != ARCH_PHI3)
+        return hparams_unsupported(s, "factors that this architecture does not have");
     if (!is_yarn && !is_long && !bytes_equal(type, bytes_of_text("linear")) &&
         !bytes_equal(type, bytes_of_text("none")))
         return hparams_unsupported(s, "a RoPE scaling other than none, linear, yarn and longrope");

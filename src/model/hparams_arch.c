@@ -67,6 +67,8 @@ enum status hparams_read_arch(struct hparams_source *source, struct hparams *h)
     static enum status (*const readers[ARCH_COUNT])(struct hparams_source *, struct hparams *) = {
         [ARCH_LLAMA] = read_llama,       [ARCH_QWEN2] = no_experts,   [ARCH_QWEN3] = no_experts,
         [ARCH_QWEN3MOE] = read_qwen3moe, [ARCH_GEMMA2] = read_gemma2, [ARCH_GEMMA3] = read_gemma3,
+        [ARCH_PHI3] = no_experts, /* attention.sliding_window is ignored, as llama.cpp does */
+
     };
     return readers[h->arch](source, h);
 }

@@ -17,11 +17,13 @@
 static const struct arch_tensors {
     uint64_t needed, dense, experts, optional;
 } arch_table[ARCH_COUNT] = {
-    [ARCH_LLAMA] = {COMMON, DENSE, EXPERTS, HAS(OUTPUT) | HAS(ROPE_FREQS)},
+    [ARCH_LLAMA] = {COMMON, DENSE, EXPERTS, HAS(OUTPUT) | HAS(ROPE_FREQS) | BIASES},
     [ARCH_QWEN3] = {COMMON | HEAD_NORMS, DENSE, 0, HAS(OUTPUT)},
     [ARCH_QWEN3MOE] = {COMMON | HEAD_NORMS, 0, EXPERTS, HAS(OUTPUT)},
     [ARCH_GEMMA2] = {COMMON | POST_NORMS, DENSE, 0, HAS(OUTPUT)},
     [ARCH_GEMMA3] = {COMMON | POST_NORMS | HEAD_NORMS, DENSE, 0, HAS(OUTPUT)},
+    [ARCH_PHI3] = {MODEL | PRE_NORM | HAS(ATTN_QKV) | HAS(ATTN_OUTPUT), HAS(FFN_UP) | HAS(FFN_DOWN), 0,
+                   HAS(OUTPUT) | HAS(ROPE_LONG) | HAS(ROPE_SHORT)},
     [ARCH_QWEN2] = {COMMON | BIASES, DENSE, 0, HAS(OUTPUT)},
 };
 
@@ -90,7 +92,7 @@ struct tensor_shape tensor_shape_of(const struct hparams *h, enum tensor_role ro
     case TENSOR_FFN_GATE:
         return matrix(h->n_embd, h->n_ff);
     case TENSOR_FFN_UP:
-        return matrix(h->n_embd, h->n_ff);
+        return matrix(h->n_embd, h->arch == ARCH_PHI3 ? 2 * (uint64_t)h->n_ff : h->n_ff);
     case TENSOR_FFN_DOWN:
         return matrix(h->n_ff, h->n_embd);
     case TENSOR_FFN_ROUTER:

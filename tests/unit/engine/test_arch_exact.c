@@ -16,8 +16,8 @@
 
 #define N_TOKENS 71 /* two tiles of positions, more than the windows of 16 */
 
-static const char *const models[] = {"llama",   "llama3",   "qwen2",  "qwen3",
-                                     "mixtral", "qwen3moe", "gemma2", "gemma3"};
+static const char *const models[] = {"llama",    "llama3", "qwen2",  "qwen3", "mixtral",
+                                     "qwen3moe", "gemma2", "gemma3", "phi3"};
 
 static char *folder; /* for shards */
 

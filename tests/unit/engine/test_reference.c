@@ -215,7 +215,8 @@ static void f32_models_are_close(void **state)
                  {"reference/arch/mixtral.gguf", "arch/mixtral.probs.jsonl", 1e-4, 2e-2},
                  {"reference/arch/qwen3moe.gguf", "arch/qwen3moe.probs.jsonl", 1e-4, 2e-2},
                  {"reference/arch/gemma2.gguf", "arch/gemma2.probs.jsonl", 1e-4, 2e-2},
-                 {"reference/arch/gemma3.gguf", "arch/gemma3.probs.jsonl", 3e-4, 2e-2}};
+                 {"reference/arch/gemma3.gguf", "arch/gemma3.probs.jsonl", 3e-4, 2e-2},
+                 {"reference/arch/phi3.gguf", "arch/phi3.probs.jsonl", 1e-4, 2e-2}};
     (void)state;
     if (is_absent())
         skip();
