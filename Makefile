@@ -112,6 +112,23 @@ unit: $(TESTS)
 unit-%: $$(foreach t,$$(TESTS),$$(if $$(findstring /tests/$$*/,$$t),$$t))
 	@tests/run_unit.sh $^
 
+# --- the simulator: a swarm in one process; randomness by seed and cheap signatures come by --wrap ----------
+SIM_OBJ := $(patsubst tests/sim/%.c,$(BUILD)/obj/tests/sim/%.o,$(filter-out tests/sim/fake_links.c,$(wildcard tests/sim/*.c)))
+SIM_WRAP := $(foreach f,randombytes_buf key_pair_new signature_new crypto_verify,-Wl,--wrap=$(f))
+$(SIM_OBJ): $(BUILD)/obj/tests/sim/%.o: tests/sim/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CFLAGS_ALL) -Itests -c $< -o $@
+$(BUILD)/tests/sim/sim: $(SIM_OBJ) $(call libs_for,node)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS_ALL) $(SIM_WRAP) -o $@ $^ $(call ext_libs_for,node)
+# make sim SEEDS=10000 [FROM=1] [FAMILY=name]
+SEEDS ?= 1000
+FROM  ?= 1
+sim: $(BUILD)/tests/sim/sim
+	@$< --seeds $(SEEDS) --from $(FROM) $(if $(FAMILY),--family $(FAMILY))
+
 # --- everything a newcomer calls ---------------------------------------------------------------------------
 deps:
 	@scripts/deps.sh test

@@ -93,7 +93,8 @@ static void fetch(struct fake_agent *agent, struct fake_torrent *t)
     for (uint32_t i = 0; i < t->n_peers; i++) {
         struct fake_agent *peer = agent_at(agent->wire, t->peers[i].ip, t->peers[i].port);
         const struct fake_torrent *theirs = peer ? fake_agent_find(peer, &t->id) : NULL;
-        if (!theirs || peer->is_down || t->peers[i].banned)
+        if (!theirs || peer->is_down || t->peers[i].banned ||
+            (agent->reaches && !agent->reaches(agent->reach_ctx, peer)))
             continue;
         n_peers++;
         if (theirs->is_fetch && theirs->done <= t->done)

@@ -47,6 +47,8 @@ struct fake_agent {
     int disk_errno; /* what it fetches cannot be written */
     struct fake_content (*content_of)(void *ctx, const struct agent_key *id); /* what a fetched file holds */
     void *content_ctx;
+    bool (*reaches)(void *ctx, const struct fake_agent *peer); /* NULL: everybody */
+    void *reach_ctx;
     /* what it did */
     uint32_t n_added, n_removed, n_renamed, n_retried, n_refused;
 };

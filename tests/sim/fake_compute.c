@@ -1,8 +1,11 @@
 #include "sim/fake_compute.h"
 
 #include "base/mem.h"
+#include "base/rand.h"
 
 #include <string.h>
+
+static void drop_kept(struct fake_compute *compute, uint64_t sequence, bool all, int64_t id);
 
 enum kind { MEASURE, LOAD, TEST, ENTER, UNLOAD };
 
@@ -47,7 +50,8 @@ static void end_load(struct fake_compute *compute, const struct compute_job *job
     else if (held->is_loaded)
         status = error_set(&err, STATUS_EXISTS, "shard %u is loaded", job->id);
     if (!status) {
-        *held = (struct fake_held){.is_loaded = true, .self_test = file->content.self_test};
+        *held = (struct fake_held){
+            .is_loaded = true, .self_test = file->content.self_test, .span = file->content.header.span};
         compute->order[compute->n_loads++ % (FAKE_COMPUTE_IDS * 4)] = job->id;
     }
     job->done(job->ctx, status, &err);
@@ -80,6 +84,7 @@ static void end_unload(struct fake_compute *compute, const struct compute_job *j
 {
     struct error err = {0};
     compute->held[job->id] = (struct fake_held){0};
+    drop_kept(compute, 0, false, job->id);
     compute->n_unloads++;
     if (job->done)
         job->done(job->ctx, STATUS_OK, &err);
@@ -196,21 +201,186 @@ static void cancel(void *self, struct compute_job *job)
     job->compute = NULL;
 }
 
+/* --- steps ----------------------------------------------------------------------------------------------- */
+
+struct fake_step {
+    struct fake_compute *compute; /* NULL: stopped */
+    struct engine_step *step;
+    struct fake_step *next;
+};
+
+uint64_t fake_embed(uint32_t token)
+{
+    return rand_mix(0x656d626564, token);
+}
+
+uint64_t fake_keep(uint64_t kept_before, uint64_t in)
+{
+    return rand_mix(kept_before, in);
+}
+
+uint64_t fake_state(uint64_t kept, uint32_t shard)
+{
+    return rand_mix(kept, shard + 1);
+}
+
+uint32_t fake_token(uint64_t last_state)
+{
+    return (uint32_t)(rand_mix(last_state, 0) % FAKE_N_VOCAB);
+}
+
+void fake_hidden(float out[FAKE_N_EMBD], uint64_t state)
+{
+    for (int i = 0; i < FAKE_N_EMBD; i++)
+        out[i] = (float)((state >> (16 * i)) & 0xffff);
+}
+
+static uint64_t state_of(const float hidden[FAKE_N_EMBD])
+{
+    uint64_t state = 0;
+    for (int i = 0; i < FAKE_N_EMBD; i++)
+        state |= (uint64_t)hidden[i] << (16 * i);
+    return state;
+}
+
+static struct fake_kept *find_kept(struct fake_compute *compute, uint64_t sequence, uint32_t id)
+{
+    struct fake_kept *k = compute->kept;
+    while (k && (k->sequence != sequence || k->id != id))
+        k = k->next;
+    if (k)
+        return k;
+    k = mem_new(sizeof *k);
+    *k = (struct fake_kept){.sequence = sequence, .id = id, .next = compute->kept};
+    compute->kept = k;
+    return k;
+}
+
+static void drop_kept(struct fake_compute *compute, uint64_t sequence, bool all, int64_t id)
+{
+    for (struct fake_kept **at = &compute->kept; *at;) {
+        struct fake_kept *k = *at;
+        if (!all && k->sequence != sequence && k->id != id) {
+            at = &k->next;
+            continue;
+        }
+        *at = k->next;
+        mem_free(k->kept);
+        mem_free(k);
+    }
+}
+
+static int32_t held_from(const struct fake_compute *compute, uint32_t layer)
+{
+    for (int32_t id = 0; id < FAKE_COMPUTE_IDS; id++)
+        if (compute->held[id].is_entered && compute->held[id].span.first_layer == layer)
+            return id;
+    return -1;
+}
+
+static enum step_result run_shard(struct fake_compute *compute, struct engine_step *step, uint32_t id,
+                                  uint64_t *states)
+{
+    struct fake_kept *k = find_kept(compute, step->sequence, id);
+    if (k->n < step->position) {
+        step->have_position = k->n;
+        return STEP_KV_MISS;
+    }
+    k->n = step->position + step->n_tokens;
+    k->kept = mem_resize(k->kept, k->n, sizeof *k->kept);
+    for (uint32_t i = 0; i < step->n_tokens; i++) {
+        uint32_t at = step->position + i;
+        k->kept[at] = fake_keep(at ? k->kept[at - 1] : 0, states[i]);
+        states[i] = fake_state(k->kept[at], id) ^ (compute->is_bad ? 1 : 0);
+    }
+    return STEP_OK;
+}
+
+static enum step_result run_step(struct fake_compute *compute, struct engine_step *step)
+{
+    uint64_t states[ENGINE_STEP_TOKENS_MAX];
+    enum step_result result = STEP_OK;
+    for (uint32_t i = 0; i < step->n_tokens; i++)
+        states[i] = step->layer_first ? state_of(step->hidden_in + (size_t)i * FAKE_N_EMBD)
+                                      : fake_embed(step->tokens[i]);
+    for (uint32_t layer = step->layer_first; layer < step->layer_end && !result;) {
+        int32_t id = held_from(compute, layer);
+        if (id < 0)
+            return STEP_NO_LAYERS;
+        result = run_shard(compute, step, (uint32_t)id, states);
+        layer = compute->held[id].span.end_layer;
+    }
+    for (uint32_t i = 0; i < step->n_tokens && step->hidden_out; i++)
+        fake_hidden(step->hidden_out + (size_t)i * FAKE_N_EMBD, states[i]);
+    if (step->sample)
+        step->sampled.token = fake_token(states[step->n_tokens - 1]);
+    return result;
+}
+
+static void on_step(void *arg)
+{
+    struct fake_step *f = arg;
+    struct fake_compute *compute = f->compute;
+    struct engine_step *step = f->step;
+    if (compute) {
+        struct fake_step **at = &compute->steps;
+        while (*at != f)
+            at = &(*at)->next;
+        *at = f->next;
+    }
+    mem_free(f);
+    if (!compute)
+        return;
+    step->result = run_step(compute, step);
+    compute->n_steps++;
+    step->done(step);
+}
+
 static void submit(void *self, struct engine_step *step)
 {
-    (void)self, (void)step;
-    ASSERT(!"steps are not for this one");
+    struct fake_compute *compute = self;
+    ASSERT(compute->step_ms);
+    struct fake_step *f = mem_new(sizeof *f);
+    *f = (struct fake_step){.compute = compute, .step = step, .next = compute->steps};
+    compute->steps = f;
+    fake_clock_post(compute->clock, compute->step_ms, on_step, f);
 }
 
 static void forget(void *self, uint64_t sequence)
 {
-    (void)self, (void)sequence;
+    drop_kept(self, sequence, false, -1);
 }
 
 static struct engine_load look(void *self)
 {
-    (void)self;
-    return (struct engine_load){0};
+    const struct fake_compute *compute = self;
+    bool any = false;
+    for (int id = 0; id < FAKE_COMPUTE_IDS; id++)
+        any |= compute->held[id].is_entered;
+    return (struct engine_load){.n_embd = any ? FAKE_N_EMBD : 0};
+}
+
+uint32_t fake_compute_n_kept(const struct fake_compute *compute)
+{
+    uint32_t n = 0;
+    for (const struct fake_kept *k = compute->kept; k; k = k->next)
+        n++;
+    return n;
+}
+
+void fake_compute_stop(struct fake_compute *compute)
+{
+    for (struct fake_step *f = compute->steps; f; f = f->next)
+        f->compute = NULL;
+    compute->steps = NULL;
+}
+
+void fake_compute_halt(struct fake_compute *compute)
+{
+    fake_compute_stop(compute);
+    while (compute->jobs)
+        cancel(compute, compute->jobs);
+    drop_kept(compute, 0, true, -1);
 }
 
 void fake_compute_init(struct fake_compute *compute, struct fake_clock *clock, struct fake_disk *disk)
@@ -231,7 +401,7 @@ void fake_compute_init(struct fake_compute *compute, struct fake_clock *clock, s
 
 void fake_compute_free(struct fake_compute *compute)
 {
-    while (compute->jobs)
-        cancel(compute, compute->jobs);
-    fake_clock_run(compute->clock, 60000);
+    fake_compute_halt(compute);
+    if (compute->clock->root == compute->clock)
+        fake_clock_run(compute->clock, 60000);
 }

@@ -47,6 +47,14 @@ struct fake_file *fake_disk_find(struct fake_disk *disk, const char *path)
     return NULL;
 }
 
+uint32_t fake_disk_n_files(const struct fake_disk *disk)
+{
+    uint32_t n = 0;
+    for (const struct fake_file *file = disk->files; file; file = file->next)
+        n++;
+    return n;
+}
+
 static void on_watch_time(void *arg)
 {
     struct disk_watch *watch = arg;
@@ -274,6 +282,8 @@ static void end_small(struct fake_disk *disk, struct disk_job *job)
     if (job->kind == WRITE) {
         file = make_file(disk, job->path);
         buffer_bytes(&file->small, job->content.data, job->content.size);
+        file->content.bytes = job->content.size;
+        file->content.sha256 = sha256_of(job->content.data, job->content.size);
     } else if (file) {
         drop_file(disk, file);
     }
@@ -437,11 +447,38 @@ void fake_disk_init(struct fake_disk *disk, struct fake_clock *clock)
     disk->disk = (struct disk){.ops = &ops, .self = disk};
 }
 
-void fake_disk_free(struct fake_disk *disk)
+uint32_t fake_disk_halt(struct fake_disk *disk, bool power_loss)
 {
+    uint32_t n_lost = 0;
     while (disk->jobs)
         cancel(disk, disk->jobs);
-    fake_clock_run(disk->clock, 60000); /* what was posted frees itself */
+    while (disk->watches)
+        unwatch(disk, disk->watches);
+    for (struct fake_file *file = disk->files, *next; file && power_loss; file = next) {
+        next = file->next;
+        file->hash_known = false;
+        if (!file->is_open && !ends_with(file->path, DISK_PART_SUFFIX))
+            continue;
+        drop_file(disk, file);
+        n_lost++;
+    }
+    return n_lost;
+}
+
+void fake_disk_write(struct fake_disk *disk, const char *path, struct bytes content)
+{
+    struct fake_file *file = make_file(disk, path);
+    buffer_bytes(&file->small, content.data, content.size);
+    file->content.bytes = content.size;
+    file->content.sha256 = sha256_of(content.data, content.size);
+    tell_watchers(disk);
+}
+
+void fake_disk_free(struct fake_disk *disk)
+{
+    fake_disk_halt(disk, false);
+    if (disk->clock->root == disk->clock)
+        fake_clock_run(disk->clock, 60000); /* what was posted frees itself */
     while (disk->files)
         drop_file(disk, disk->files);
 }

@@ -40,6 +40,11 @@ struct fake_disk {
 
 void fake_disk_init(struct fake_disk *disk, struct fake_clock *clock);
 void fake_disk_free(struct fake_disk *disk);
+/* The process ends: its jobs and watches with it, without time passing. With `power_loss` what was not flushed
+ * is gone: .part files, files that are being written, hashes that were remembered. Returns how many files. */
+uint32_t fake_disk_halt(struct fake_disk *disk, bool power_loss);
+void fake_disk_write(struct fake_disk *disk, const char *path,
+                     struct bytes content); /* a small file, as a person */
 /* As a person does it. A put file is whole and closed; `put_open` goes on being written until fake_disk_close.
  */
 void fake_disk_put(struct fake_disk *disk, const char *path, const struct fake_content *content);
@@ -49,6 +54,7 @@ void fake_disk_truncate(struct fake_disk *disk, const char *path, uint64_t bytes
 void fake_disk_touch(struct fake_disk *disk, const char *path); /* other times, same content */
 void fake_disk_remove(struct fake_disk *disk, const char *path);
 void fake_disk_set_errno(struct fake_disk *disk, const char *path, int sys_errno);
+uint32_t fake_disk_n_files(const struct fake_disk *disk);
 struct fake_file *fake_disk_find(struct fake_disk *disk, const char *path); /* NULL: none */
 
 #endif
