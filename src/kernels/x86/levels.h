@@ -18,7 +18,9 @@ struct kernels;
     DO(q6_k)                                                                                                   \
     DO(iq4_nl)                                                                                                 \
     DO(iq4_xs)                                                                                                 \
-    DO(mxfp4)
+    DO(mxfp4)                                                                                                  \
+    DO(iq3_s)                                                                                                  \
+    DO(iq3_xxs)
 
 /* packed_bytes, pack and row, the same for both levels; matmul of each. */
 #define X86_INT8_INITS(name)                                                                                   \

@@ -139,6 +139,20 @@ static inline size_t panel_bytes_mxfp4(uint32_t n_cols)
     return n_blocks * PANEL_Q4_BLOCK + (n_blocks + 3) / 4 * 64;
 }
 
+/* IQ3_S, IQ3_XXS: units of 256 columns: scales of four bits (block j low ones, block 4 + j high ones, of all
+ * rows together), eight blocks of nibbles: magnitude and sign, looked up. The grids would be a bit a weight
+ * smaller, but cost a look-up in memory for four weights. */
+#define PANEL_IQ3_CODES 64
+#define PANEL_IQ3_BYTES (PANEL_IQ3_CODES + 8 * PANEL_Q4_BLOCK)
+static inline size_t panel_bytes_iq3_s(uint32_t n_cols)
+{
+    return pair_bytes(n_cols / 256, PANEL_IQ3_BYTES);
+}
+static inline size_t panel_bytes_iq3_xxs(uint32_t n_cols)
+{
+    return panel_bytes_iq3_s(n_cols);
+}
+
 /* F32, F16, BF16: column by column, sixteen elements each. */
 static inline size_t panel_bytes_f32(uint32_t n_cols)
 {

@@ -256,6 +256,8 @@ static void quantised_models_are_as_exact_as_llama_cpp(void **state)
         {"Q6_K", 0.0292},
         {"IQ4_NL", 0.0206},
         {"IQ4_XS", 0.0307},
+        {"IQ3_S", 0.0297},
+        {"IQ3_XXS", 0.0321},
         /* clang-format on */
     };
     double ratios = 0;

@@ -159,6 +159,8 @@ static const struct inputs_type {
     {TENSOR_TYPE_IQ4_NL, 1, {0}},
     {TENSOR_TYPE_IQ4_XS, 1, {0}},
     {TENSOR_TYPE_MXFP4, 0, {0}},
+    {TENSOR_TYPE_IQ3_S, 1, {0}},
+    {TENSOR_TYPE_IQ3_XXS, 1, {0}},
     /* clang-format on */
 };
 #define INPUTS_N_TYPES (sizeof inputs_types / sizeof *inputs_types)

@@ -1,8 +1,10 @@
 /* ref: the meaning of the arithmetic has another source here: blocks taken apart as ggml's documentation
  * describes them, sums in double precision. */
+#include "base/hash.h"
 #include "base/mem.h"
 #include "inputs.h"
 #include "kernels/exact.h"
+#include "kernels/ref/codebooks.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -226,6 +228,56 @@ static void values_mxfp4(double *y, const uint8_t *x)
     }
 }
 
+/* Value `i` of an entry of the grids, which a test below compares with ggml's bytes. */
+static int iq3_s_value(uint32_t entry, int i)
+{
+    return 1 + 2 * (codebook_iq3_s_grid[entry] >> 3 * i & 7);
+}
+
+static int iq3_xxs_value(uint32_t entry, int i)
+{
+    int level = codebook_iq3_xxs_grid[entry] >> 3 * i & 7;
+    return level == 7 ? 0x3E : 4 + 8 * level;
+}
+
+/* ggml's loop: 32 values at a time share a nibble of scales, a byte of qh and four of signs. */
+static void values_iq3_s(double *y, const uint8_t *x)
+{
+    const uint8_t *qs = x + 2, *qh = x + 66, *signs = x + 74, *scales = x + 106;
+
+    for (int ib32 = 0; ib32 < 8; ib32++, qs += 8, signs += 4) {
+        double d = half(x) * (1 + 2 * (ib32 % 2 ? scales[ib32 / 2] >> 4 : scales[ib32 / 2] & 0xf));
+        for (int l = 0; l < 4; l++, y += 8) {
+            uint32_t grid1 = qs[2 * l] | ((unsigned)qh[ib32] << (8 - 2 * l) & 256);
+            uint32_t grid2 = qs[2 * l + 1] | ((unsigned)qh[ib32] << (7 - 2 * l) & 256);
+            for (int j = 0; j < 4; j++) {
+                y[j] = d * iq3_s_value(grid1, j) * (signs[l] & 1 << j ? -1 : 1);
+                y[j + 4] = d * iq3_s_value(grid2, j) * (signs[l] & 1 << (j + 4) ? -1 : 1);
+            }
+        }
+    }
+}
+
+/* The eighth sign is set when an odd number of the other seven is. */
+static void values_iq3_xxs(double *y, const uint8_t *x)
+{
+    const uint8_t *qs = x + 2, *gas = x + 66;
+
+    for (int ib32 = 0; ib32 < 8; ib32++, qs += 8, gas += 4) {
+        uint32_t aux =
+            (uint32_t)gas[0] | (uint32_t)gas[1] << 8 | (uint32_t)gas[2] << 16 | (uint32_t)gas[3] << 24;
+        double d = half(x) * (0.5 + (aux >> 28)) * 0.5;
+        for (int l = 0; l < 4; l++, y += 8) {
+            uint32_t signs = aux >> 7 * l & 127;
+            signs |= (uint32_t)__builtin_popcount(signs) % 2 << 7;
+            for (int j = 0; j < 4; j++) {
+                y[j] = d * iq3_xxs_value(qs[2 * l], j) * (signs >> j & 1 ? -1 : 1);
+                y[j + 4] = d * iq3_xxs_value(qs[2 * l + 1], j) * (signs >> (j + 4) & 1 ? -1 : 1);
+            }
+        }
+    }
+}
+
 /* largest: of a type with minima, what the first f16 of a block is multiplied with at most. */
 static const struct {
     enum tensor_type type;
@@ -249,6 +301,8 @@ static const struct {
     {TENSOR_TYPE_IQ4_NL, values_iq4_nl, 0},
     {TENSOR_TYPE_IQ4_XS, values_iq4_xs, 0},
     {TENSOR_TYPE_MXFP4, values_mxfp4, 0},
+    {TENSOR_TYPE_IQ3_S, values_iq3_s, 0},
+    {TENSOR_TYPE_IQ3_XXS, values_iq3_xxs, 0},
     /* clang-format on */
 };
 #define N_FORMATS (sizeof formats / sizeof *formats)
@@ -258,6 +312,27 @@ static void row_values(double *y, size_t format, const uint8_t *row, uint32_t n_
     const struct tensor_type_info *info = tensor_type_info(formats[format].type);
     for (uint32_t b = 0; b < n_cols / info->block_elements; b++)
         formats[format].values(y + (size_t)b * info->block_elements, row + (size_t)b * info->block_bytes);
+}
+
+/* SHA-256 of ggml-common.h's iq3s_grid and iq3xxs_grid: four bytes an entry, the first value the first byte. */
+static void test_grids(void **state)
+{
+    static const char *const want[] = {"bd1af4945a1717c65610b0284e4628b9a1ba3b306fae3a06f6e5f597356e349f",
+                                       "46e35f5a997efdee6c99ce57854c8a0d4f0ff8ca57e5e8a60c0793ea580acf5d"};
+    uint8_t s[512 * 4], xxs[256 * 4];
+    char got[2 * SHA256_BYTES + 1];
+
+    (void)state;
+    for (uint32_t i = 0; i < sizeof s; i++)
+        s[i] = (uint8_t)iq3_s_value(i / 4, (int)i % 4);
+    for (uint32_t i = 0; i < sizeof xxs; i++)
+        xxs[i] = (uint8_t)iq3_xxs_value(i / 4, (int)i % 4);
+    struct sha256 hash = sha256_of(s, sizeof s);
+    sha256_hex(got, &hash);
+    assert_string_equal(got, want[0]);
+    hash = sha256_of(xxs, sizeof xxs);
+    sha256_hex(got, &hash);
+    assert_string_equal(got, want[1]);
 }
 
 /* --- rows and products ---------------------------------------------------------------------------------- */
@@ -462,11 +537,9 @@ static void test_rope(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_one_block_by_hand),
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_grids),    cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_products), cmocka_unit_test(test_one_block_by_hand),
+        cmocka_unit_test(test_vectors),  cmocka_unit_test(test_rope),
     };
     struct error err = {0};
 
