@@ -282,8 +282,9 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
     struct node_id prober = readiness_prober(readiness);
     if (!node_id_equal(&prober, peer))
         return STATUS_OK; /* not its turn, as we see it; it sends again when it is */
-    bool same_prober = readiness->has_last && node_id_equal(&readiness->last.prober, peer);
-    if (same_prober && result.number == readiness->last.number)
+    /* By its random sequence, not its number: a prober that was started again counts from 1 anew. */
+    if (readiness->has_last && node_id_equal(&readiness->last.prober, peer) &&
+        result.sequence == readiness->last.sequence)
         return STATUS_OK;
     probe_judge(&result, readiness->manifest);
     result.came_ms = clock_ms(readiness->clock);

@@ -263,7 +263,8 @@ static void three_nodes(struct world *w)
  */
 static struct probe_result right_result(struct world *w, int prober, uint64_t epoch)
 {
-    struct probe_result r = {.sequence = 77 | PROBE_SEQUENCE_FLAG, .number = ++w->n_steps, .token = TOKEN};
+    struct probe_result r = {.number = ++w->n_steps, .token = TOKEN};
+    r.sequence = r.number | PROBE_SEQUENCE_FLAG;
     const struct manifest *m = w->rig.manifest;
     uint32_t gap, first = 0;
     assert_true(plan_make(&r.plan, &gap, w->rig.roster, m));
@@ -333,6 +334,24 @@ static void the_provers_result_counts(void **state)
     assert_false(readiness_is_ready(w->readiness));
     assert_int_equal(explain(w, &list)->code, FINDING_PROBE_FAILED);
     finding_list_free(&list);
+}
+
+static void a_prober_that_was_started_again_is_heard(void **state)
+{
+    struct world *w = *state;
+    three_nodes(w);
+    struct probe_result first = right_result(w, 3, 1);
+    assert_int_equal(tell_result(w, 3, &first), STATUS_OK);
+    w->rig.says[2].epoch = 2; /* nodes 1 and 2 too */
+    rig_publish(&w->rig, 2);
+    w->rig.says[1].epoch = 2;
+    rig_publish(&w->rig, 1);
+    assert_false(readiness_is_ready(w->readiness));
+    w->n_steps = 17;
+    struct probe_result again = right_result(w, 3, 2);
+    again.number = first.number; /* it counts from the beginning; the sequence is another */
+    assert_int_equal(tell_result(w, 3, &again), STATUS_OK);
+    assert_true(readiness_is_ready(w->readiness));
 }
 
 static void a_wrong_result_names_the_node(void **state)
@@ -469,6 +488,7 @@ int main(void)
         T(losing_a_shard_withdraws_it),
         T(another_manifest_begins_anew),
         T(the_provers_result_counts),
+        T(a_prober_that_was_started_again_is_heard),
         T(a_wrong_result_names_the_node),
         T(a_prober_cannot_say_right_for_others),
         T(a_prober_cannot_call_a_node_wrong),
