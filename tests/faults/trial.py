@@ -69,37 +69,70 @@ class Trial(Swarm):
         for p in members or self.members():
             p.wait_ready(timeout)
 
-    def expect(self, code, on, shard=None, node=None, also=(), severity="blocker", within=None, words=None):
-        """`code` is the first finding at each of `on`, with this shard and node (a Process, or None for no node; a
-        callable is asked), and no other blocker but those of `also`: (code, shard) that are true, too."""
-        check(len(on) >= 2 or severity != "blocker", "two nodes are to be asked")
+    def expect(self, code, on, shard=None, node=None, also=(), severity="blocker", within=None, words=None, alone=False, own=False):
+        """`code` is the first finding at each of `on`, with this shard and node (a Process, None for no node, False for
+        any; a callable is asked; own: each names itself), and no other blocker but those of `also`: (code, shard) that
+        are true, too. alone: a process that reaches nobody; what others say of it is asked apart."""
+        check(len(on) >= 2 or alone, "two nodes are to be asked")
         within = within if within is not None else self.limit
         allowed = {(code, shard), *also}
         for p in on:
             found = self._await(p, code, shard, severity, within)
-            self._examine(p, found, code, shard, node, severity, allowed, words)
+            self._examine(p, found, code, shard, p if own else node, severity, allowed, words)
         self.named_s = max(self.named_s or 0, time.monotonic() - self.began)
         self.code = self.code or code
         time.sleep(0.7)  # ... and it stays so
         for p in on:
             verdict = self.doctor(p)
-            found = self._first(verdict, severity)
+            found = self._pick(verdict, code, shard, severity)
             check(found and (found["code"], found["shard"]) == (code, shard), f"{p.name}: {code} does not stay first:",
                   brief(verdict["findings"]))
-            self._examine(p, (verdict, found), code, shard, node, severity, allowed, words)
+            self._examine(p, (verdict, found), code, shard, p if own else node, severity, allowed, words)
         self.text = self.text or self.doctor_text(on[0])
         return found
 
+    def expect_dead(self, code, dead, on, words=None, shard=2):
+        """A process that could not start: its own two lines name the code, and so does `shoal doctor` on its machine,
+        as the cause of the shard that nobody claims. The nodes elsewhere know only of the shard."""
+        dead.killed = True
+        wait_for(lambda: dead.popen.poll() is not None, self.limit, f"{dead.name} ends")
+        check(dead.popen.returncode == 3, f"{dead.name} ended with", dead.popen.returncode)
+        check(code in dead.errors() and 1 <= len(dead.errors().strip().splitlines()) <= 2, "stderr:", dead.errors())
+        check(not words or re.search(words, dead.errors()), f"/{words}/ is not in:", dead.errors())
+
+        def ask():
+            verdict = json.loads(swarm.run_command(["doctor", "--json"], self.env).out)
+            return verdict, self._first(verdict, "blocker")
+        end = time.monotonic() + self.limit
+        while (ask()[1] or {}).get("code") != code and time.monotonic() < end:
+            time.sleep(0.15)
+        verdict, f = ask()
+        check(f and f["code"] == code, f"doctor does not name {code} first:", json.dumps(brief(verdict["findings"]), indent=1))
+        self.named_s, self.code = time.monotonic() - self.began, code
+        others = [b for b in verdict["findings"] if b["severity"] == "blocker" and b["code"] not in (code, *TRANSIENT)]
+        self.wrong += [("doctor", b["code"], b["shard"], b["node"]) for b in others]
+        check(not others, "others are blamed, too:", json.dumps(brief(others), indent=1))
+        self.text = swarm.run_command(["doctor"], self.env).out
+        for p in on:
+            found = self._await(p, "SHARD_NOT_DISCOVERED", shard, "blocker", self.limit)
+            self._examine(p, found, "SHARD_NOT_DISCOVERED", shard, None, "blocker", {("SHARD_NOT_DISCOVERED", shard)}, None)
+        return f
+
     def _first(self, verdict, severity):
         return next((f for f in verdict["findings"] if f["severity"] == severity), None) if verdict else None
+
+    def _pick(self, verdict, code, shard, severity):
+        """The first blocker, whatever it is; of warnings and infos the one that is meant."""
+        if severity == "blocker" or not verdict:
+            return self._first(verdict, severity)
+        return next((f for f in verdict["findings"] if (f["code"], f["severity"], f["shard"]) == (code, severity, shard)), None)
 
     def _await(self, p, code, shard, severity, within):
         end = time.monotonic() + within * swarm.SLOW + 0.3
         verdict = None
         while True:
             verdict = self.doctor(p) or verdict
-            found = self._first(verdict, severity) if severity == "blocker" else next(
-                (f for f in (verdict or {"findings": []})["findings"] if (f["code"], f["severity"], f["shard"]) == (code, severity, shard)), None)
+            found = self._pick(verdict, code, shard, severity)
             others = [f for f in (verdict or {"findings": []})["findings"] if f["severity"] == "blocker" and f["code"] in TRANSIENT
                       and f["code"] != code]
             if found and (found["code"], found["shard"]) == (code, shard) and not others:
@@ -115,7 +148,7 @@ class Trial(Swarm):
         if node is not False:
             check(f["node"] == expected, f"{p.name}: {code} names node {f['node']}, expected {expected}:", f["cause"])
         check(f["severity"] == severity, f"{p.name}: severity", f["severity"])
-        check(f["action"], f"{p.name}: {code} has no action")
+        check(f["action"] or severity == "info", f"{p.name}: {code} has no action")
         check(not words or re.search(words, f["cause"]), f"{p.name}: /{words}/ is not in the cause:", f["cause"])
         wrong = [b for b in verdict["findings"] if b["severity"] == "blocker" and (b["code"], b["shard"]) not in allowed]
         self.wrong += [(p.name, b["code"], b["shard"], b["node"]) for b in wrong]
