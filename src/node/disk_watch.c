@@ -1,5 +1,6 @@
 /* Watched folders of the real disk: the loop's events made into "look again", not too often, and never lost. */
 #include "base/mem.h"
+#include "model/manifest.h"
 #include "net/loop.h"
 #include "node/disk_private.h"
 
@@ -72,10 +73,12 @@ static void mark_unsettled(struct disk_watch *watch, const char *name)
     file->written_ms = clock_ms(watch->clock);
 }
 
-static bool is_shard_name(const char *name)
+/* Shards, the tokenizer, the manifest. */
+static bool is_of_a_model(const char *name)
 {
     size_t n = strlen(name);
-    return n > 5 && n <= DISK_NAME_BYTES_MAX && strcmp(name + n - 5, ".gguf") == 0;
+    return strcmp(name, MANIFEST_FILE) == 0 ||
+           (n > 5 && n <= DISK_NAME_BYTES_MAX && strcmp(name + n - 5, ".gguf") == 0);
 }
 
 static void on_event(void *arg, const char *name, enum folder_change change)
@@ -85,7 +88,7 @@ static void on_event(void *arg, const char *name, enum folder_change change)
         loop_unwatch_folder(watch->folder);
         watch->folder = NULL;
         watch->rewatch_ms = 0;
-    } else if (!is_shard_name(name)) {
+    } else if (!is_of_a_model(name)) {
         return;
     } else if (change == FOLDER_CHANGED) {
         mark_unsettled(watch, name);

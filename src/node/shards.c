@@ -159,6 +159,15 @@ static void reconsider_failures(struct shards *shards, bool files_changed)
     }
 }
 
+/* A file that is being written is looked at again: who watches the folder may settle it after this look. */
+static bool any_unsettled(const struct disk_listing *listing)
+{
+    for (size_t i = 0; i < listing->n_files; i++)
+        if (!listing->files[i].is_settled)
+            return true;
+    return false;
+}
+
 static void on_scanned(void *ctx, enum status status, const struct disk_listing *listing,
                        const struct error *err)
 {
@@ -176,7 +185,8 @@ static void on_scanned(void *ctx, enum status status, const struct disk_listing 
         listing = &nothing;
     } else {
         shards->scan_failure = (struct shard_failure){0};
-        shards->n_scan_failures = shards->scan_retry_ms = 0;
+        shards->n_scan_failures = 0;
+        shards->scan_retry_ms = any_unsettled(listing) ? now + TICK_MS : 0;
         if (!shards->watch) { /* now that the folder exists; what came meanwhile is found by one more scan */
             shards->watch =
                 shards->disk->ops->watch(shards->disk->self, shards->dir, on_folder_changed, shards);
@@ -445,8 +455,12 @@ void shards_set_manifest(struct shards *shards, const struct manifest *manifest)
     for (uint32_t id = 0; id < shards->n; id++) {
         struct shard *s = shards->items[id];
         const struct manifest_shard *want = shard_wanted(s);
-        if (want && sha256_equal(&want->sha256, &s->sha256))
+        if (want && sha256_equal(&want->sha256, &s->sha256)) {
+            s->n_attempts = 0;
+            if (s->failure.code) /* what it is tested against may be new */
+                shard_retry_now(s);
             continue;
+        }
         drop_content(s);
         s->sha256 = want ? want->sha256 : (struct sha256){{0}};
     }

@@ -383,9 +383,25 @@ static void explain_bad_peers(struct finding_list *out, const struct shard *s)
     }
 }
 
+/* A leftover in a start script: the manifest decides, and says so. */
+static void explain_expected(struct finding_list *out, const struct shards *shards)
+{
+    const struct manifest *manifest = shards->manifest;
+    if (!manifest || !shards->n_expected || shards->n_expected == manifest->n_shards)
+        return;
+    struct finding *f = finding_add(out, FINDING_SHARD_COUNT_MISMATCH, FINDING_NO_SHARD, &shards->self,
+                                    "this node was started with --total-shards %" PRIu32
+                                    ", the manifest of '%s' has %" PRIu32 " shards: the manifest counts",
+                                    shards->n_expected, manifest->name, manifest->n_shards);
+    if (f)
+        f->severity = SEVERITY_WARNING;
+    finding_set_action(f, "shoal node --total-shards %" PRIu32, manifest->n_shards);
+}
+
 void shards_explain(const struct shards *shards, struct finding_list *out)
 {
     bool any = false;
+    explain_expected(out, shards);
     for (uint32_t id = 0; id < shards->n; id++) {
         const struct shard *s = shards->items[id];
         if (s->assigned || s->is_loaded) {
