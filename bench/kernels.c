@@ -211,6 +211,8 @@ static const uint8_t scales_high[TENSOR_TYPE_COUNT][2] = {
     [TENSOR_TYPE_Q4_K] = {1, 3},
     [TENSOR_TYPE_Q5_K] = {1, 3},
     [TENSOR_TYPE_Q6_K] = {209, 209},
+    [TENSOR_TYPE_TQ1_0] = {53, 53},
+    [TENSOR_TYPE_TQ2_0] = {65, 65},
     /* clang-format on */
 };
 

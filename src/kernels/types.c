@@ -34,8 +34,8 @@ static const struct tensor_type_info type_table[TENSOR_TYPE_COUNT] = {
     [TENSOR_TYPE_F64] = {"F64", 1, 8, false},
     [TENSOR_TYPE_IQ1_M] = {"IQ1_M", 256, 56, false},
     [TENSOR_TYPE_BF16] = {"BF16", 1, 2, true},
-    [TENSOR_TYPE_TQ1_0] = {"TQ1_0", 256, 54, false},
-    [TENSOR_TYPE_TQ2_0] = {"TQ2_0", 256, 66, false},
+    [TENSOR_TYPE_TQ1_0] = {"TQ1_0", 256, 54, true},
+    [TENSOR_TYPE_TQ2_0] = {"TQ2_0", 256, 66, true},
     [TENSOR_TYPE_MXFP4] = {"MXFP4", 32, 17, true},
 };
 

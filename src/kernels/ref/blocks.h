@@ -26,6 +26,7 @@ static inline struct block32 block32_plain(void)
     return (struct block32){.sub_scale = {1, 1}, .sub_min = {1, 1}};
 }
 
+block32_read block32_tq1_0, block32_tq2_0;
 block32_read block32_iq4_nl, block32_iq4_xs, block32_mxfp4, block32_iq3_s, block32_iq3_xxs;
 block32_read block32_q8_0, block32_q4_0, block32_q4_1, block32_q5_0, block32_q5_1;
 block32_read block32_q2_k, block32_q3_k, block32_q4_k, block32_q5_k, block32_q6_k;
@@ -35,6 +36,9 @@ void block32_values(float out[32], const struct block32 *block);
 
 /* The scale of IQ4_XS, j of 8, -32..31. */
 int8_t block32_iq4_xs_scale(const uint8_t *block, uint32_t j);
+/* Codes that stand for themselves less 1: of j of 8. */
+void block32_tq1_0_codes(uint8_t codes[32], const uint8_t *block, uint32_t j);
+void block32_tq2_0_codes(uint8_t codes[32], const uint8_t *block, uint32_t j);
 /* Indices of codebook_iq3_s and _xxs, and scales below 16 that stand for 1 + 2 * scale: of j of 8. */
 void block32_iq3_s_codes(uint8_t codes[32], const uint8_t *block, uint32_t j);
 void block32_iq3_xxs_codes(uint8_t codes[32], const uint8_t *block, uint32_t j);

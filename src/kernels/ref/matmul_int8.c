@@ -123,7 +123,9 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
     DO(iq4_xs, IQ4_XS)                                                                                         \
     DO(mxfp4, MXFP4)                                                                                           \
     DO(iq3_s, IQ3_S)                                                                                           \
-    DO(iq3_xxs, IQ3_XXS)
+    DO(iq3_xxs, IQ3_XXS)                                                                                       \
+    DO(tq1_0, TQ1_0)                                                                                           \
+    DO(tq2_0, TQ2_0)
 
 #define INT8_TYPE(name, id)                                                                                    \
     static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \

@@ -20,7 +20,9 @@ struct kernels;
     DO(iq4_xs)                                                                                                 \
     DO(mxfp4)                                                                                                  \
     DO(iq3_s)                                                                                                  \
-    DO(iq3_xxs)
+    DO(iq3_xxs)                                                                                                \
+    DO(tq1_0)                                                                                                  \
+    DO(tq2_0)
 
 /* packed_bytes, pack and row, the same for both levels; matmul of each. */
 #define X86_INT8_INITS(name)                                                                                   \

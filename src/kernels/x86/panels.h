@@ -153,6 +153,17 @@ static inline size_t panel_bytes_iq3_xxs(uint32_t n_cols)
     return panel_bytes_iq3_s(n_cols);
 }
 
+/* TQ1_0, TQ2_0: units of 256 columns: eight blocks of two bit codes, as Q2_K's. */
+#define PANEL_TERNARY_BYTES (8 * PANEL_Q2_BLOCK)
+static inline size_t panel_bytes_tq2_0(uint32_t n_cols)
+{
+    return pair_bytes(n_cols / 256, PANEL_TERNARY_BYTES);
+}
+static inline size_t panel_bytes_tq1_0(uint32_t n_cols)
+{
+    return panel_bytes_tq2_0(n_cols);
+}
+
 /* F32, F16, BF16: column by column, sixteen elements each. */
 static inline size_t panel_bytes_f32(uint32_t n_cols)
 {

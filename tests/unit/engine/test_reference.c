@@ -258,6 +258,8 @@ static void quantised_models_are_as_exact_as_llama_cpp(void **state)
         {"IQ4_XS", 0.0307},
         {"IQ3_S", 0.0297},
         {"IQ3_XXS", 0.0321},
+        {"TQ1_0", 0.0310},
+        {"TQ2_0", 0.0310},
         /* clang-format on */
     };
     double ratios = 0;

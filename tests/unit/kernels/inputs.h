@@ -161,6 +161,8 @@ static const struct inputs_type {
     {TENSOR_TYPE_MXFP4, 0, {0}},
     {TENSOR_TYPE_IQ3_S, 1, {0}},
     {TENSOR_TYPE_IQ3_XXS, 1, {0}},
+    {TENSOR_TYPE_TQ1_0, 1, {52}},
+    {TENSOR_TYPE_TQ2_0, 1, {64}},
     /* clang-format on */
 };
 #define INPUTS_N_TYPES (sizeof inputs_types / sizeof *inputs_types)

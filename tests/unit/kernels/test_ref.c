@@ -278,6 +278,38 @@ static void values_iq3_xxs(double *y, const uint8_t *x)
     }
 }
 
+/* A byte is a fraction of 256; its n-th digit after the point in base 3, less 1. */
+static int trit(uint8_t byte, int n)
+{
+    int power = 3;
+    while (n--)
+        power *= 3;
+    return byte * power / 256 % 3 - 1;
+}
+
+static void values_tq1_0(double *y, const uint8_t *x)
+{
+    double d = half(x + 52);
+
+    for (int n = 0; n < 5; n++)
+        for (int m = 0; m < 32; m++)
+            *y++ = d * trit(x[m], n);
+    for (int n = 0; n < 5; n++)
+        for (int m = 0; m < 16; m++)
+            *y++ = d * trit(x[32 + m], n);
+    for (int n = 0; n < 4; n++)
+        for (int m = 0; m < 4; m++)
+            *y++ = d * trit(x[48 + m], n);
+}
+
+static void values_tq2_0(double *y, const uint8_t *x)
+{
+    for (int j = 0; j < 64; j += 32)
+        for (int l = 0; l < 4; l++)
+            for (int m = 0; m < 32; m++)
+                *y++ = half(x + 64) * ((x[j + m] >> (l * 2) & 3) - 1);
+}
+
 /* largest: of a type with minima, what the first f16 of a block is multiplied with at most. */
 static const struct {
     enum tensor_type type;
@@ -303,6 +335,8 @@ static const struct {
     {TENSOR_TYPE_MXFP4, values_mxfp4, 0},
     {TENSOR_TYPE_IQ3_S, values_iq3_s, 0},
     {TENSOR_TYPE_IQ3_XXS, values_iq3_xxs, 0},
+    {TENSOR_TYPE_TQ1_0, values_tq1_0, 0},
+    {TENSOR_TYPE_TQ2_0, values_tq2_0, 0},
     /* clang-format on */
 };
 #define N_FORMATS (sizeof formats / sizeof *formats)
