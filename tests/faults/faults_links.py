@@ -89,7 +89,8 @@ def not_propagated(t):
                 w.delay_s = 0.05 * (step + 1)
             time.sleep(0.2)
         t.inject(lambda: t.give(folder, 2))
-        t.expect("LOADED_NOT_PROPAGATED", [lacking, nodes[0]], shard=2, node=lacking, severity="warning", words="acknowledged")
+        t.expect("LOADED_NOT_PROPAGATED", [lacking, nodes[0]], shard=2, node=lacking, severity="warning", words="acknowledged",
+                 also=[("PROBE_FAILED", None)])
         t.mend(lambda: [w.mend() for w in wires])
         t.gone("LOADED_NOT_PROPAGATED", [lacking, nodes[0]])
         t.ready_again(on=[lacking, *nodes], timeout=30)

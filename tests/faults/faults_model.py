@@ -98,7 +98,6 @@ def unsupported(t):
             m["shards"][i]["pieces"] = [hashlib.sha1(data[at:at + size]).hexdigest() for at in range(0, len(data), size)]
     for folder in folders:
         resign(folder / "manifest.json", t.env["XDG_CONFIG_HOME"], change)
-        shutil.copyfile(folders[0] / "manifest.json", folder / "manifest.json")
     t.inject()
     nodes = [t.node(f"node{i}", [i], [], manifest=False, fetch=False) for i in range(3)]
     f = t.expect("UNSUPPORTED_MODEL", nodes, shard=0, node=nodes[0], words="mamba", also=[("UNSUPPORTED_MODEL", 1), ("UNSUPPORTED_MODEL", 2)])

@@ -134,7 +134,7 @@ class Trial(Swarm):
             verdict = self.doctor(p) or verdict
             found = self._pick(verdict, code, shard, severity)
             others = [f for f in (verdict or {"findings": []})["findings"] if f["severity"] == "blocker" and f["code"] in TRANSIENT
-                      and f["code"] != code]
+                      and f["code"] != code and severity == "blocker"]
             if found and (found["code"], found["shard"]) == (code, shard) and not others:
                 return verdict, found
             if time.monotonic() > end:
