@@ -1,6 +1,5 @@
 #include "node/probe.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,67 +127,65 @@ void probe_judge(struct probe_result *result, const struct manifest *manifest)
     result->text[0] = '\0';
 }
 
-/* --- JSON ------------------------------------------------------------------------------------------------ */
+/* --- bytes ----------------------------------------------------------------------------------------------- */
 
-struct jv *probe_to_json(const struct probe_result *result)
+void probe_encode(struct buffer *out, const struct probe_result *result)
 {
-    struct jv *json = jv_object_new(), *epochs = jv_array_new();
-    char sequence[24];
-    snprintf(sequence, sizeof sequence, "%016" PRIx64, result->sequence);
+    size_t text_bytes = strnlen(result->text, UINT8_MAX);
+    plan_encode(out, &result->plan);
     for (uint32_t i = 0; i < result->plan.n_stages; i++)
-        jv_append(epochs, jv_int_new((int64_t)result->epochs[i]));
-    jv_set(json, "plan", plan_to_json(&result->plan));
-    jv_set_text(json, "sequence", sequence);
-    jv_set_int(json, "number", (int64_t)result->number);
-    jv_set(json, "epochs", epochs);
-    jv_set_hex(json, "prober", result->prober.bytes, NODE_ID_BYTES);
-    jv_set_hex(json, "states", result->states[0].bytes, (size_t)result->n_states * SHA256_BYTES);
-    jv_set_hex(json, "testimonies", result->testimonies[0].bytes,
-               (size_t)result->n_testimonies * SIGNATURE_BYTES);
-    jv_set_int(json, "token", result->token);
-    jv_set_int(json, "stop_stage", result->stop_stage);
-    jv_set_bool(json, "timed_out", result->timed_out);
-    jv_set_text(json, "text", result->text);
-    jv_set_int(json, "took_us", (int64_t)result->took_us);
-    return json;
+        buffer_u64(out, result->epochs[i]);
+    buffer_bytes(out, result->prober.bytes, NODE_ID_BYTES);
+    buffer_u64(out, result->sequence);
+    buffer_u64(out, result->number);
+    buffer_u64(out, result->took_us);
+    buffer_u32(out, result->token);
+    buffer_u32(out, (uint32_t)result->stop_stage);
+    buffer_u8(out, result->timed_out);
+    buffer_u16(out, (uint16_t)result->n_states);
+    for (uint32_t i = 0; i < result->n_states; i++)
+        buffer_bytes(out, result->states[i].bytes, SHA256_BYTES);
+    buffer_u16(out, (uint16_t)result->n_testimonies);
+    for (uint32_t i = 0; i < result->n_testimonies; i++)
+        buffer_bytes(out, result->testimonies[i].bytes, SIGNATURE_BYTES);
+    buffer_u8(out, (uint8_t)text_bytes);
+    buffer_bytes(out, result->text, text_bytes);
 }
 
-/* So many things of `size` bytes in one text of hex digits; false unless it is whole things, at most
- * STEP_STAGES_MAX. */
-static bool read_hex_array(const struct jv *json, const char *key, uint8_t *out, size_t size, uint32_t *out_n)
+static uint32_t read_count(struct reader *r)
 {
-    size_t n_digits = strlen(jv_get_text(json, key, "?")), n = n_digits / (2 * size);
-    if (n_digits % (2 * size) || n > STEP_STAGES_MAX || !jv_get_hex(json, key, out, n * size))
-        return false;
-    *out_n = (uint32_t)n;
-    return true;
+    uint32_t n = reader_u16(r);
+    if (n > STEP_STAGES_MAX)
+        r->failed = true;
+    return r->failed ? 0 : n;
 }
 
-enum status probe_from_json(struct probe_result *out, const struct jv *json, struct error *err)
+enum status probe_decode(struct probe_result *out, struct bytes in, struct error *err)
 {
+    struct reader r = reader_over(in);
     memset(out, 0, sizeof *out);
-    enum status status = plan_from_json(&out->plan, jv_get(json, "plan"), err);
-    if (status)
-        return status;
-    const struct jv *epochs = jv_get(json, "epochs");
-    uint8_t sequence[8];
-    int64_t stop_stage = jv_get_int(json, "stop_stage", -1), token = jv_get_int(json, "token", -1);
-    if (jv_count(epochs) != out->plan.n_stages || stop_stage < -1 ||
-        stop_stage >= (int64_t)out->plan.n_stages || token < 0 || token > UINT32_MAX ||
-        !jv_get_hex(json, "prober", out->prober.bytes, NODE_ID_BYTES) ||
-        !jv_get_hex(json, "sequence", sequence, sizeof sequence) ||
-        !read_hex_array(json, "states", out->states[0].bytes, SHA256_BYTES, &out->n_states) ||
-        !read_hex_array(json, "testimonies", out->testimonies[0].bytes, SIGNATURE_BYTES, &out->n_testimonies))
-        return error_set(err, STATUS_BAD_DATA, "probe result: bad epochs, stage, prober, states or signatures");
+    plan_decode(&out->plan, &r);
     for (uint32_t i = 0; i < out->plan.n_stages; i++)
-        out->epochs[i] = (uint64_t)jv_int(jv_at(epochs, i), 0);
-    for (size_t i = 0; i < sizeof sequence; i++)
-        out->sequence = out->sequence << 8 | sequence[i];
-    out->number = (uint64_t)jv_get_int(json, "number", 0);
-    out->token = (uint32_t)token;
-    out->stop_stage = out->wrong_stage = (int32_t)stop_stage;
-    out->timed_out = jv_get_bool(json, "timed_out", false);
-    out->took_us = (uint64_t)jv_get_int(json, "took_us", 0);
-    snprintf(out->text, sizeof out->text, "%s", jv_get_text(json, "text", ""));
+        out->epochs[i] = reader_u64(&r);
+    reader_copy(&r, out->prober.bytes, NODE_ID_BYTES);
+    out->sequence = reader_u64(&r);
+    out->number = reader_u64(&r);
+    out->took_us = reader_u64(&r);
+    out->token = reader_u32(&r);
+    out->stop_stage = (int32_t)reader_u32(&r);
+    out->timed_out = reader_u8(&r) != 0;
+    out->n_states = read_count(&r);
+    for (uint32_t i = 0; i < out->n_states; i++)
+        reader_copy(&r, out->states[i].bytes, SHA256_BYTES);
+    out->n_testimonies = read_count(&r);
+    for (uint32_t i = 0; i < out->n_testimonies; i++)
+        reader_copy(&r, out->testimonies[i].bytes, SIGNATURE_BYTES);
+    struct bytes text = reader_bytes(&r, reader_u8(&r));
+    if (!reader_done(&r) || out->stop_stage < -1 || out->stop_stage >= (int32_t)out->plan.n_stages)
+        return error_set(err, STATUS_BAD_DATA, "probe result: bad length %zu or stage %d", in.size,
+                         out->stop_stage);
+    if (text.size)
+        memcpy(out->text, text.data, utf8_valid_prefix(text.data, text.size));
+    out->wrong_stage = out->stop_stage;
     return STATUS_OK;
 }

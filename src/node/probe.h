@@ -47,7 +47,8 @@ struct signature probe_sign(const struct key_pair *pair, const struct probe_stat
  * the plan has there, in the epoch that the result says? */
 void probe_judge(struct probe_result *result, const struct manifest *manifest);
 
-struct jv *probe_to_json(const struct probe_result *result); /* the first half */
-enum status probe_from_json(struct probe_result *out, const struct jv *json, struct error *err);
+/* The first half, as FRAME_PROBED carries it: at most 37 KiB for the longest plan. */
+void probe_encode(struct buffer *out, const struct probe_result *result);
+enum status probe_decode(struct probe_result *out, struct bytes in, struct error *err);
 
 #endif

@@ -60,15 +60,15 @@ struct node_id readiness_prober(const struct readiness *readiness)
 
 static void send_result(struct readiness *readiness, const struct node_id *only)
 {
-    struct jv *json = probe_to_json(&readiness->last);
-    char *text = jv_print(json, JV_COMPACT);
-    jv_free(json);
+    struct buffer out;
+    buffer_init(&out, 0);
+    probe_encode(&out, &readiness->last);
     for (size_t i = 0; i < roster_count(readiness->roster); i++) {
         const struct roster_entry *entry = roster_at(readiness->roster, i);
         if (!entry->is_self && entry->linked && (!only || node_id_equal(only, &entry->record.id)))
-            (void)links_send(readiness->links, &entry->record.id, FRAME_PROBED, bytes_of_text(text));
+            (void)links_send(readiness->links, &entry->record.id, FRAME_PROBED, buffer_view(&out));
     }
-    mem_free(text);
+    buffer_free(&out);
 }
 
 static void note_change(struct readiness *readiness)
@@ -266,15 +266,10 @@ void readiness_on_up(struct readiness *readiness, const struct node_id *peer)
 enum status readiness_on_frame(struct readiness *readiness, const struct node_id *peer, struct bytes payload,
                                struct error *err)
 {
-    struct jv *json;
+    static struct probe_result result; /* loop thread only; large */
     if (!readiness->manifest)
         return STATUS_OK;
-    enum status status = jv_parse(&json, payload, NULL, err);
-    if (status)
-        return error_wrap(err, STATUS_BAD_DATA, "probe result");
-    static struct probe_result result; /* loop thread only; large */
-    status = probe_from_json(&result, json, err);
-    jv_free(json);
+    enum status status = probe_decode(&result, payload, err);
     if (status)
         return status;
     if (!node_id_equal(&result.prober, peer))

@@ -3,7 +3,7 @@
  * The prober (the commanding coordinator; without one the live node with the lowest id that holds the first
  * span) sends the manifest's probe tokens along the current plan whenever the plan changes, and again every
  * PROBE_REPEAT_MS. Each node adds the hash of its hidden states and signs it; the result with the plan, the
- * nodes' epochs, all states and signatures goes to everybody (FRAME_PROBED, JSON) at once and to a peer when
+ * nodes' epochs, all states and signatures goes to everybody (FRAME_PROBED) at once and to a peer when
  * its link comes up, and everybody judges it by itself (node/probe.h): a prober's word that all is right counts
  * for nothing. Ready on any node = the last result that came is right, its nodes are alive at those epochs and
  * hold those layers LOADED, and they are linked in order (plan_holds). */

@@ -25,7 +25,7 @@ enum frame_kind {
     FRAME_RECORD,    /* one signed roster record */
     FRAME_DIGEST,    /* (node id, version) of all records known */
     FRAME_WANT,      /* node ids whose records are asked for */
-    FRAME_PROBED,    /* the result of a probe: plan hash, epochs, states (JSON) */
+    FRAME_PROBED,    /* the result of a probe: plan, epochs, states, signatures */
     FRAME_STEP,      /* data: one step of a plan: token ids, positions, hidden states */
     FRAME_TOKENS,    /* data: sampled tokens from the last node */
     FRAME_STEP_FAIL, /* data: a step that could not be run: kv_miss, no such plan, ... */

@@ -14,7 +14,7 @@ const char *step_failure_name(enum step_failure failure)
     return (unsigned)failure < STEP_FAIL_END && failure_names[failure] ? failure_names[failure] : "unknown";
 }
 
-static void plan_write(struct buffer *out, const struct plan *plan)
+void plan_encode(struct buffer *out, const struct plan *plan)
 {
     buffer_u16(out, (uint16_t)plan->n_stages);
     for (uint32_t i = 0; i < plan->n_stages; i++) {
@@ -24,8 +24,7 @@ static void plan_write(struct buffer *out, const struct plan *plan)
     }
 }
 
-/* Spans follow each other from layer 0; the reader fails otherwise. */
-static void plan_read(struct plan *out, struct reader *r)
+void plan_decode(struct plan *out, struct reader *r)
 {
     uint32_t n = reader_u16(r), layer = 0;
     if (n == 0 || n > STEP_STAGES_MAX)
@@ -47,7 +46,7 @@ uint64_t plan_hash(const struct plan *plan, const struct sha256 *fingerprint)
     struct buffer all;
     buffer_init(&all, 0);
     buffer_bytes(&all, fingerprint->bytes, sizeof fingerprint->bytes);
-    plan_write(&all, plan);
+    plan_encode(&all, plan);
     struct sha256 hash = sha256_of(all.data, all.size);
     buffer_free(&all);
     struct reader r = reader_over(bytes_of(hash.bytes, 8));
@@ -162,7 +161,7 @@ void step_encode(struct buffer *out, const struct step_message *m)
     buffer_u32(out, m->position);
     buffer_u32(out, m->n_tokens);
     buffer_u32(out, m->n_ahead);
-    plan_write(out, &m->plan);
+    plan_encode(out, &m->plan);
     if (m->flags & STEP_SAMPLE)
         sampling_write(out, &m->sampling);
     for (uint32_t i = 0; i < m->n_tokens; i++)
@@ -186,7 +185,7 @@ enum status step_decode(struct step_message *out, struct bytes in, struct error 
     out->position = reader_u32(&r);
     out->n_tokens = reader_u32(&r);
     out->n_ahead = reader_u32(&r);
-    plan_read(&out->plan, &r);
+    plan_decode(&out->plan, &r);
     if (r.failed || out->flags & ~(uint32_t)(STEP_SAMPLE | STEP_PROBE))
         return error_set(err, STATUS_BAD_DATA, "step: bad head or plan in %zu bytes", in.size);
     if (out->sequence == 0 || out->n_tokens == 0 || out->n_tokens > STEP_TOKENS_MAX ||

@@ -28,6 +28,9 @@ struct plan {
 };
 /* Of the manifest's fingerprint and all stages: equal plans of one model have equal hashes. */
 uint64_t plan_hash(const struct plan *plan, const struct sha256 *fingerprint);
+void plan_encode(struct buffer *out, const struct plan *plan);
+/* Spans follow each other from layer 0; the reader fails otherwise. */
+void plan_decode(struct plan *out, struct reader *r);
 
 enum step_flag {
     STEP_SAMPLE = 1, /* the last node draws a token for the step's last position */

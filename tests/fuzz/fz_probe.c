@@ -23,16 +23,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct probe_result result;
     struct error err;
-    struct jv *json;
-    if (jv_parse(&json, bytes_of(data, size), NULL, &err))
+    struct buffer again;
+    if (probe_decode(&result, bytes_of(data, size), &err))
         return 0;
-    if (!probe_from_json(&result, json, &err)) {
-        probe_judge(&result, manifest);
-        ASSERT(!result.right && result.wrong_stage < (int32_t)result.plan.n_stages);
-        struct jv *again = probe_to_json(&result);
-        ASSERT(probe_from_json(&result, again, &err) == STATUS_OK);
-        jv_free(again);
-    }
-    jv_free(json);
+    probe_judge(&result, manifest);
+    ASSERT(!result.right && result.wrong_stage < (int32_t)result.plan.n_stages);
+    buffer_init(&again, 0);
+    probe_encode(&again, &result);
+    ASSERT(again.size <= 65536 && probe_decode(&result, buffer_view(&again), &err) == STATUS_OK);
+    buffer_free(&again);
     return 0;
 }

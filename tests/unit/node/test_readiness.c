@@ -294,11 +294,11 @@ static struct probe_result right_result(struct world *w, int prober, uint64_t ep
 static enum status tell_result(struct world *w, int from, const struct probe_result *result)
 {
     struct error err;
-    struct jv *json = probe_to_json(result);
-    char *text = jv_print(json, JV_COMPACT);
-    enum status status = readiness_on_frame(w->readiness, rig_id(&w->rig, from), bytes_of_text(text), &err);
-    mem_free(text);
-    jv_free(json);
+    struct buffer b;
+    buffer_init(&b, 0);
+    probe_encode(&b, result);
+    enum status status = readiness_on_frame(w->readiness, rig_id(&w->rig, from), buffer_view(&b), &err);
+    buffer_free(&b);
     return status;
 }
 
