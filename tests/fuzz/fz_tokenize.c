@@ -10,9 +10,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const rules[] = {"llama-bpe", "qwen2",  "gpt-2",        "default",        "tekken",
-                                    "gpt-4o",    "qwen35", "deepseek-llm", "deepseek-coder", "deepseek-v3",
-                                    "bloom",     "falcon", "starcoder",    "seed-coder",     "viking"};
+/* One name for each expression over bytes in signs. */
+static const char *const rules[] = {
+    "llama-bpe",    "qwen2",          "gpt-2",       "default",  "tekken",   "gpt-4o",     "qwen35",
+    "deepseek-llm", "deepseek-coder", "deepseek-v3", "bloom",    "falcon",   "starcoder",  "seed-coder",
+    "viking",       "minicpm5",       "jais-2",      "laguna",   "ufakzeka", "exaone-moe", "chameleon",
+    "spark2_5",     "afmoe",          "youtu",       "tiny_aya", "kimi-k2",  "superbpe"};
 #define N_RULES (sizeof rules / sizeof *rules)
 
 #define N_TOKENS 270

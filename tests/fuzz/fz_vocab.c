@@ -78,21 +78,25 @@ static void use(const struct tokenizer *t)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const rules[] = {"llama-bpe",   "qwen2",  "gpt-2",        "default",
-                                        "tekken",      "gpt-4o", "deepseek-llm", "deepseek-coder",
-                                        "deepseek-v3", "bloom",  "falcon",       "starcoder"};
+    static const char *const rules[] = {
+        "llama-bpe",   "qwen2", "gpt-2",  "default",   "tekken", "gpt-4o",     "deepseek-llm", "deepseek-coder",
+        "deepseek-v3", "bloom", "falcon", "starcoder", "gemma4", "sarvam-moe", "superbpe",     "tiny_aya"};
     struct reader r = reader_over(bytes_of(data, size));
     struct input *in = mem_new(sizeof *in);
     bool spm = reader_u8(&r) & 1;
     in->source.model = bytes_of_text(spm ? "llama" : "gpt2");
     in->source.pre = bytes_of_text(rules[reader_u8(&r) % (sizeof rules / sizeof *rules)]);
+    bool raw = !spm && bytes_equal(in->source.pre, bytes_of_text("gemma4"));
+    raw = raw || (!spm && bytes_equal(in->source.pre, bytes_of_text("sarvam-moe")));
     uint8_t flags = reader_u8(&r);
     in->source.adds_bos = flags & 1 ? 1 : -1;
+    in->source.adds_eos = flags & 16 ? 1 : -1;
+    in->source.adds_sep = flags & 32 ? 1 : -1;
     in->source.adds_space_prefix = flags & 2 ? 0 : -1;
     in->source.name = bytes_of_text(flags & 4 ? "Phi-3" : "x");
     for (int i = 0; i < VOCAB_ID_COUNT; i++)
         in->source.ids[i] = flags & 8 ? (int64_t)reader_u8(&r) * 3 : -1;
-    add_bytes(in, spm);
+    add_bytes(in, spm || raw);
     read_entries(in, &r);
     in->source.tokens = in->tokens;
     in->source.merges = in->merges;
