@@ -1,5 +1,6 @@
 /* The swarm's own routes: files, commands by hand, events, metrics. */
 #include "api/api_private.h"
+#include "api/examination.h"
 #include "base/mem.h"
 #include "model/manifest.h"
 
@@ -47,30 +48,9 @@ void route_files(struct api *api, struct http_exchange *exchange)
 static void on_examined(void *ctx, const struct links_examination *result)
 {
     struct waiting *waiting = ctx;
-    struct jv *json = jv_object_new(), *steps = jv_array_new();
-    bool told = false;
-    jv_set_bool(json, "ok", result->fault == LINK_FAULT_NONE);
-    jv_set_text(json, "fault", result->fault ? link_fault_name(result->fault) : NULL);
-    for (int i = LINK_STEP_RESOLVE; i <= LINK_STEP_UP; i++) {
-        if (result->steps[i].outcome == EXAMINED_NOT_TRIED)
-            continue;
-        struct jv *step = jv_object_new();
-        bool ok = result->steps[i].outcome == EXAMINED_OK;
-        jv_set_text(step, "step", i == LINK_STEP_UP ? "round trip" : link_step_name((enum link_step)i));
-        jv_set_bool(step, "ok", ok);
-        jv_set_real(step, "ms", result->steps[i].ms);
-        jv_set_text(step, "text", ok || told ? "" : result->text);
-        told |= !ok;
-        jv_append(steps, step);
-    }
-    jv_set(json, "steps", steps);
-    if (result->steps[LINK_STEP_IDENTITY].outcome == EXAMINED_OK)
-        jv_set_hex(json, "node", result->hello.id.bytes, NODE_ID_BYTES);
     if (waiting->exchange) {
         http_on_close(waiting->exchange, NULL, NULL);
-        api_respond_json(waiting->exchange, 200, json);
-    } else {
-        jv_free(json);
+        api_respond_json(waiting->exchange, 200, examination_to_json(result));
     }
     mem_free(waiting);
 }

@@ -1,8 +1,9 @@
-/* shoal doctor: why the swarm is not ready, the first blocker first; and --node, a link examined step by step.
+/* shoal doctor: why the swarm is not ready, the first blocker first. (--node: examine.c)
  */
 #include "app/client.h"
 #include "app/commands.h"
 #include "app/doctor_findings.h"
+#include "app/examine.h"
 #include "app/failed_start.h"
 #include "app/run_folder.h"
 #include "base/mem.h"
@@ -112,45 +113,6 @@ static void print_verdict(const struct jv *verdict)
     }
 }
 
-static void print_examination(const struct jv *answer)
-{
-    const struct jv *steps = jv_get(answer, "steps");
-    for (size_t i = 0; i < jv_count(steps); i++) {
-        const struct jv *step = jv_at(steps, i);
-        printf("%-11s %s%-6s%s %8.2f ms  %s\n", jv_get_text(step, "step", "?"),
-               paint(jv_get_bool(step, "ok", false) ? "\033[32m" : "\033[31m"),
-               jv_get_bool(step, "ok", false) ? "ok" : "FAILED", paint("\033[0m"), jv_get_real(step, "ms", 0),
-               jv_get_text(step, "text", ""));
-    }
-}
-
-static int examine(const char *api, const char *node, bool as_json)
-{
-    struct client client;
-    struct error err;
-    struct jv *answer;
-    int http;
-    char path[320];
-    for (const char *c = node; *c; c++)
-        if (!strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_[]", *c))
-            return command_usage_error("doctor", "--node '%s': ADDR:PORT is needed", node);
-    snprintf(path, sizeof path, "/api/v1/examine?address=%.250s", node);
-    if (client_find(&client, api, &err) || client_call(&client, path, NULL, 30000, &answer, &http, &err))
-        return command_failed("doctor", &err);
-    int code = http == 200 && jv_get_bool(answer, "ok", false) ? 0 : http == 200 ? 1 : 2;
-    if (as_json) {
-        char *text = jv_print(answer, JV_INDENTED);
-        puts(text);
-        mem_free(text);
-    } else if (http == 200) {
-        print_examination(answer);
-    } else {
-        fprintf(stderr, "shoal doctor: %s\n", client_error_text(answer));
-    }
-    jv_free(answer);
-    return code;
-}
-
 /* --- the verdict ----------------------------------------------------------------------------------------- */
 
 /* A process that was stopped answers nothing, and cannot say so itself. */
@@ -251,6 +213,6 @@ int cmd_doctor(int argc, char **argv)
     if (optind < argc)
         return command_usage_error("doctor", "'%s' is too much", argv[optind]);
     if (node)
-        return examine(api, node, as_json);
+        return examine_link(api, node, as_json);
     return diagnose(api, as_json);
 }

@@ -1,5 +1,5 @@
 """What `shoal doctor` says of processes that could not start, with and without a running one."""
-import json, os, re, socket, subprocess
+import contextlib, json, os, re, socket, subprocess, threading
 from swarm import BIN, Swarm, case, check, check_equal, free_port, run_command, wait_for
 
 
@@ -96,3 +96,66 @@ def stopped(box):
         r = s.client("doctor", timeout=30)
         check(f"kill -CONT {serve.pid}" in r.err, r.err)
         check("READY" in r.out, r.out, r.err)
+
+
+def http_server(stack):
+    """Speaks HTTP, and says so to whatever comes."""
+    def serve(listener):
+        while True:
+            try:
+                conn, _ = listener.accept()
+            except OSError:
+                return
+            with conn, contextlib.suppress(OSError):
+                conn.recv(1000)
+                conn.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def examined(s, address):
+    r = s.client("doctor", "--node", address, "--json", timeout=40)
+    found = json.loads(r.out)
+    text = s.client("doctor", "--node", address, timeout=40).out
+    check_equal([x["step"] for x in found["steps"]], ["resolve", "connect", "handshake", "identity", "protocol", "round trip"], "steps")
+    check_equal(r.returncode, 0 if found["ok"] else 1, "exit")
+    failed = [x["step"] for x in found["steps"] if x["outcome"] == "failed"]
+    if failed:
+        at = [x["step"] for x in found["steps"]].index(failed[0])
+        check_equal([x["outcome"] for x in found["steps"]], ["ok"] * at + ["failed"] + ["not tried"] * (5 - at), "outcomes")
+        why = found["steps"][at]["text"]
+        check(why and why in found["cause"] and why in text and found["action"] and found["action"] in text, text)
+    return found, failed[0] if failed else None
+
+
+def links(s, stack, other):
+    """Each fault of a link, with the step that it fails at."""
+    silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    return [(f"127.0.0.1:{free_port()}", "connect", "PEER_UNREACHABLE", "refused"),
+            (f"127.0.0.1:{http_server(stack)}", "handshake", "PEER_UNREACHABLE", "does not speak shoal's protocol"),
+            (f"127.0.0.1:{silent.getsockname()[1]}", "handshake", "PEER_UNREACHABLE", "no answer"),
+            ("no-such-host.invalid:7400", "resolve", "PEER_UNREACHABLE", "no-such-host.invalid"),
+            (f"127.0.0.1:{other.port}", "handshake", "KEY_MISMATCH", "key")]
+
+
+@case("doctor --node: the step that fails, its cause and its action; asked of a node, and without any", timeout=120)
+def examine(box):
+    with Swarm(box) as s, Swarm(box) as foreign, contextlib.ExitStack() as stack:
+        other = foreign.entry()
+        rows = links(s, stack, other)
+        for address, step, code, word in rows:
+            found, failed = examined(s, address)
+            check_equal((failed, found["code"]), (step, code), address)
+            check(word in found["cause"], address, found["cause"])
+        entry = s.entry()
+        found, failed = examined(s, f"127.0.0.1:{entry.port}")
+        check_equal((found["ok"], found["node"]), (True, entry.id), "an entry that answers")
+        node = s.node("node0", [0], [0])
+        node.wait_line(r"^\[START\]")
+        for address, step, code, word in rows:
+            found, failed = examined(s, address)
+            check_equal((failed, found["code"]), (step, code), address)
+        found, failed = examined(s, f"127.0.0.1:{entry.port}")
+        check(found["ok"] and all(x["ms"] >= 0 and x["text"] for x in found["steps"]), found)
+        check_equal(s.client("doctor", "--node", "nonsense").returncode, 2, "usage")
