@@ -58,7 +58,8 @@ static void read_entries(struct input *in, struct reader *r)
     }
 }
 
-static void use(const struct tokenizer *t)
+/* A vocabulary of code points that has no U+2581 gives a space back as that sign. */
+static void use(const struct tokenizer *t, bool is_byte_level)
 {
     struct tokenizer_ids ids = {0};
     struct buffer back;
@@ -68,7 +69,7 @@ static void use(const struct tokenizer *t)
         for (size_t i = 0; i < ids.n; i++)
             ASSERT(ids.ids[i] < tokenizer_n_vocab(t) && !tokenizer_is_control(t, ids.ids[i]));
         ASSERT(tokenizer_decode(t, ids.ids, ids.n, 0, &back, NULL) == STATUS_OK);
-        ASSERT(tokenizer_kind(t) != TOKENIZER_BPE || bytes_equal(buffer_view(&back), text));
+        ASSERT(!is_byte_level || bytes_equal(buffer_view(&back), text));
     }
     ids.n = 0;
     tokenizer_encode(t, text, TOKENIZE_SPECIAL | TOKENIZE_ADD_BOS, &ids, NULL);
@@ -105,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     in->source.n_scores = in->source.n_types = in->source.n_tokens;
     struct tokenizer *t;
     if (vocab_tokenizer(&t, &in->source, NULL) == STATUS_OK) {
-        use(t);
+        use(t, !spm && !raw);
         tokenizer_free(t);
     }
     mem_free(in);
