@@ -51,11 +51,13 @@ void block32_mxfp4(struct block32 *out, const uint8_t *row, uint32_t index)
 /* --- IQ3: groups of four magnitudes from a grid, a sign for each value -------------------------------------
  */
 
-/* A group's codes: magnitude in three bits, the sign above them. */
+/* A group's codes: magnitude in three bits, the sign above them. Four digits, and four bits, to four bytes. */
 static void group_codes(uint8_t codes[4], uint32_t grid, uint32_t signs)
 {
-    for (int i = 0; i < 4; i++)
-        codes[i] = (uint8_t)((grid >> (3 * i) & 7) | (signs >> i & 1) << 3);
+    uint32_t pairs = (grid & 077) | (grid & 07700) << 10;
+    uint32_t magnitudes = (pairs & 0x00070007U) | (pairs & 0x00380038U) << 5;
+    uint32_t all = magnitudes | ((signs & 15) * 0x00204081U & 0x01010101U) << 3;
+    memcpy(codes, &all, sizeof all);
 }
 
 /* { f16 d; u8 qs[64]; u8 qh[8]; u8 signs[32]; u8 scales[4] }: a bit of qh is the ninth of one index. */

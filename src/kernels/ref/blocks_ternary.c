@@ -3,30 +3,45 @@
 
 #include "kernels/f16.h"
 
-/* Digit n of the number of base 3 that the byte, over 256, is the fraction of. */
-static uint8_t digit(uint8_t byte, uint32_t n)
+/* Digit n of the numbers of base 3 that four bytes, over 256, are the fractions of. */
+static void digits(uint8_t codes[4], const uint8_t bytes[4], uint32_t n)
 {
-    static const uint8_t power[] = {1, 3, 9, 27, 81};
-    return (uint8_t)((uint8_t)(byte * power[n]) * 3 >> 8);
+    static const uint64_t power[] = {1, 3, 9, 27, 81}, low = 0x00FF00FF00FF00FFU;
+    uint32_t all;
+    memcpy(&all, bytes, sizeof all);
+    uint64_t wide = all & 0x0000FFFFU, pairs; /* 16 bits for each byte */
+    wide |= (uint64_t)(all & 0xFFFF0000U) << 16;
+    wide = (wide | wide << 8) & low;
+    wide = ((wide * power[n] & low) * 3 >> 8) & low;
+    pairs = wide | wide >> 8;
+    all = (uint32_t)((pairs & 0xFFFFU) | (pairs >> 16 & 0xFFFF0000U));
+    memcpy(codes, &all, sizeof all);
 }
 
 /* { u8 qs[48]; u8 qh[4]; f16 d }: 32 bytes hold five digits for each of blocks 0..4, sixteen more those of the
  * half blocks 10..14, the last four bytes four digits each. */
 void block32_tq1_0_codes(uint8_t codes[32], const uint8_t *block, uint32_t j)
 {
-    for (uint32_t i = 0; i < 32; i++) {
+    for (uint32_t i = 0; i < 32; i += 4) {
         uint32_t half = 2 * j + i / 16;
-        codes[i] = j < 5       ? digit(block[i], j)
-                   : half < 15 ? digit(block[32 + i % 16], half - 10)
-                               : digit(block[48 + i % 4], i % 16 / 4);
+        if (j < 5)
+            digits(codes + i, block + i, j);
+        else if (half < 15)
+            digits(codes + i, block + 32 + i % 16, half - 10);
+        else
+            digits(codes + i, block + 48, i % 16 / 4);
     }
 }
 
 /* { u8 qs[64]; f16 d }: 32 bytes hold two bits for each of four blocks. */
 void block32_tq2_0_codes(uint8_t codes[32], const uint8_t *block, uint32_t j)
 {
-    for (uint32_t i = 0; i < 32; i++)
-        codes[i] = block[j / 4 * 32 + i] >> (j % 4 * 2) & 3;
+    for (size_t i = 0; i < 32; i += 8) {
+        uint64_t all;
+        memcpy(&all, block + (size_t)(j / 4) * 32 + i, sizeof all);
+        all = all >> (j % 4 * 2) & 0x0303030303030303U;
+        memcpy(codes + i, &all, sizeof all);
+    }
 }
 
 void block32_tq1_0(struct block32 *out, const uint8_t *row, uint32_t index)

@@ -5,13 +5,14 @@
 static void iq3_pack(uint8_t *panel, uint32_t s, uint32_t lane, uint32_t j, uint8_t scale,
                      const uint8_t codes[32])
 {
-    uint8_t *to = panel + pair_codes_at(s, PANEL_IQ3_BYTES), qs[16];
+    uint8_t *to = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
     uint8_t *scales = to + (size_t)(j % 4) * 16 + lane;
 
     *scales = (uint8_t)(j < 4 ? scale : *scales | scale << 4);
-    for (int i = 0; i < 16; i++)
-        qs[i] = (uint8_t)(codes[i] | codes[16 + i] << 4);
-    nibbles_pack(to + PANEL_IQ3_CODES + (size_t)j * PANEL_Q4_BLOCK, lane, qs);
+    to += PANEL_IQ3_CODES + (size_t)j * PANEL_Q4_BLOCK;
+    for (uint32_t i = 0; i < 4; i++)
+        store_u32(code_at(to, i, lane), load_u32(codes + (size_t)i * 4) | load_u32(codes + 16 + (size_t)i * 4)
+                                                                              << 4);
 }
 
 static void iq3_unpack(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane,
