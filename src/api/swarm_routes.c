@@ -12,6 +12,7 @@
 /* An answer that comes later: the exchange may go before it. */
 struct waiting {
     struct http_exchange *exchange; /* NULL: the client left */
+    bool streams;
 };
 
 static void on_waiting_left(void *arg)
@@ -78,10 +79,28 @@ void route_examine(struct api *api, struct http_exchange *exchange)
     links_examine(node_links(api->node), host, (uint16_t)port, on_examined, wait_for(exchange));
 }
 
+/* "stream": true: each step as an event "step", then the outcome as an event "outcome". */
+static void on_step(void *ctx, const struct jv *step)
+{
+    struct waiting *waiting = ctx;
+    if (!waiting->exchange || !waiting->streams)
+        return;
+    char *text = jv_print(step, JV_COMPACT);
+    http_sse_send(waiting->exchange, "step", text);
+    mem_free(text);
+}
+
 static void on_outcome(void *ctx, struct jv *outcome)
 {
     struct waiting *waiting = ctx;
-    if (waiting->exchange) {
+    if (waiting->exchange && waiting->streams) {
+        char *text = jv_print(outcome, JV_COMPACT);
+        http_on_close(waiting->exchange, NULL, NULL);
+        http_sse_send(waiting->exchange, "outcome", text);
+        http_stream_end(waiting->exchange);
+        mem_free(text);
+        jv_free(outcome);
+    } else if (waiting->exchange) {
         http_on_close(waiting->exchange, NULL, NULL);
         api_respond_json(waiting->exchange, jv_get_bool(outcome, "ok", false) ? 200 : 409, outcome);
     } else {
@@ -124,10 +143,14 @@ void route_shard(struct api *api, struct http_exchange *exchange, const char *re
         jv_free(json);
         return;
     }
+    struct waiting *waiting = wait_for(exchange);
+    waiting->streams = jv_get_bool(json, "stream", false);
+    if (waiting->streams)
+        http_stream_begin(exchange, 200, "text/event-stream");
     if (load)
-        node_load_shard(api->node, (uint32_t)shard, target, on_outcome, wait_for(exchange));
+        node_load_shard(api->node, (uint32_t)shard, target, on_step, on_outcome, waiting);
     else
-        node_unload_shard(api->node, (uint32_t)shard, target, on_outcome, wait_for(exchange));
+        node_unload_shard(api->node, (uint32_t)shard, target, on_step, on_outcome, waiting);
     jv_free(json);
 }
 

@@ -101,7 +101,7 @@ enum status client_stream(const struct client *client, const char *path, const s
     fill_request(&request, client, url, sizeof url, authorization, sizeof authorization, headers, path);
     char *text = jv_print(body, JV_COMPACT);
     request.body = bytes_of_text(text);
-    request.silent_ms = 120000;
+    request.silent_ms = 600000; /* a shard may wait long for its source; an answer's first token, too */
     struct stream stream = {.on_data = on_data, .arg = arg};
     struct fetch_answer answer = {0};
     sse_reader_init(&stream.reader, on_event, &stream);

@@ -177,12 +177,42 @@ static void print_node_files(const struct jv *node)
         const char *why = jv_get_text(f, "note", "");
         printf("%s%s%s", *why ? "  (" : "", why, *why ? ")" : "");
         const struct jv *suppliers = jv_get(f, "suppliers");
-        if (jv_count(suppliers) && strcmp(jv_get_text(f, "state", ""), "EXISTS") != 0) {
+        if (suppliers && strcmp(jv_get_text(f, "state", ""), "EXISTS") != 0) {
             fputs("  from: ", stdout);
             print_holders(suppliers);
         }
         putchar('\n');
     }
+}
+
+static bool is_somewhere(const struct jv *nodes, int64_t shard)
+{
+    for (size_t i = 0; i < jv_count(nodes); i++) {
+        const struct jv *files = jv_get(jv_at(nodes, i), "files");
+        for (size_t k = 0; k < jv_count(files); k++)
+            if (jv_get_int(jv_at(files, k), "id", -1) == shard &&
+                strcmp(jv_get_text(jv_at(files, k), "state", ""), "EXISTS") == 0)
+                return true;
+    }
+    return false;
+}
+
+/* What matters of it: is there a shard that no node can give to another? */
+static void print_lacking(const struct jv *nodes)
+{
+    int64_t n_shards = 0;
+    size_t n_lacking = 0;
+    for (size_t i = 0; i < jv_count(nodes); i++) {
+        int64_t n = (int64_t)jv_count(jv_get(jv_at(nodes, i), "files"));
+        n_shards = n > n_shards ? n : n_shards;
+    }
+    for (int64_t shard = 0; shard < n_shards; shard++)
+        if (!is_somewhere(nodes, shard))
+            printf("%s %lld", n_lacking++ ? "," : "\nno node has a good file of shard", (long long)shard);
+    if (n_lacking)
+        puts(": copy it into the folder of any node");
+    else if (n_shards)
+        printf("\nevery shard is on at least one of %zu nodes\n", jv_count(nodes));
 }
 
 int cmd_files(int argc, char **argv)
@@ -193,11 +223,12 @@ int cmd_files(int argc, char **argv)
     if (code)
         return code;
     const struct jv *nodes = jv_get(files, "nodes");
+    for (size_t i = 0; !options.as_json && i < jv_count(nodes); i++)
+        print_node_files(jv_at(nodes, i));
     if (options.as_json)
         print_json(files);
     else
-        for (size_t i = 0; i < jv_count(nodes); i++)
-            print_node_files(jv_at(nodes, i));
+        print_lacking(nodes);
     jv_free(files);
     return 0;
 }

@@ -97,12 +97,17 @@ void node_clear_finding(struct node *node, enum finding_code code);
 /* Asks all live nodes: {"nodes": [{"node", "files": [...] or "error"}]}. */
 void node_files(struct node *node, void (*done)(void *ctx, struct jv *files), void *ctx);
 /* LOAD_SHARD, UNLOAD_SHARD, DRAIN. `target`: id or unique prefix; NULL: the node that is assigned the shard,
- * else the one placement chooses. done: {"ok", "node", "shard", "error", "steps"}; taken by the callee. */
-void node_load_shard(struct node *node, uint32_t shard, const char *target,
-                     void (*done)(void *ctx, struct jv *outcome), void *ctx);
-void node_unload_shard(struct node *node, uint32_t shard, const char *target,
-                       void (*done)(void *ctx, struct jv *outcome), void *ctx);
-void node_drain(struct node *node, const char *target, void (*done)(void *ctx, struct jv *outcome), void *ctx);
+ * else the one placement chooses. on_step (NULL: nobody watches) gets what happens while it happens: {"step":
+ * "SENT", "STATE" or "PROGRESS", "text", "shard", "node", "state", "bytes_done", "bytes_total", "rate",
+ * "eta_s"}, lent, and may come from within the call. done: {"ok", "node", "shard", "error", "code", "action",
+ * "steps"}; taken by the callee. */
+typedef void (*node_step)(void *ctx, const struct jv *step);
+typedef void (*node_outcome)(void *ctx, struct jv *outcome);
+void node_load_shard(struct node *node, uint32_t shard, const char *target, node_step on_step,
+                     node_outcome done, void *ctx);
+void node_unload_shard(struct node *node, uint32_t shard, const char *target, node_step on_step,
+                       node_outcome done, void *ctx);
+void node_drain(struct node *node, const char *target, node_outcome done, void *ctx);
 
 /* Every change of roster, shards, verdict and requests: {"type", ...}. Lent to the watcher. */
 typedef void (*node_watcher)(void *ctx, const char *type, const struct jv *event);

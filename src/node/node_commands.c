@@ -4,12 +4,10 @@
 #include "node/node_private.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define OPERATOR_TIMEOUT_MS (3600 * 1000)
-#define FILES_TIMEOUT_MS    5000
+#define FILES_TIMEOUT_MS 5000
 
 /* --- what comes ------------------------------------------------------------------------------------------ */
 
@@ -251,129 +249,4 @@ void node_files(struct node *node, void (*done)(void *ctx, struct jv *files), vo
         done(ctx, asked->answer);
         mem_free(asked);
     }
-}
-
-/* --- commands by hand ------------------------------------------------------------------------------------ */
-
-struct by_hand {
-    struct node_id target;
-    uint32_t shard;
-    struct jv *steps;
-    void (*done)(void *ctx, struct jv *outcome);
-    void *ctx;
-};
-
-static void finish_by_hand(struct by_hand *hand, bool ok, const char *error)
-{
-    struct jv *outcome = jv_object_new();
-    jv_set_bool(outcome, "ok", ok);
-    jv_set_int(outcome, "shard", hand->shard);
-    if (node_id_is_zero(&hand->target))
-        jv_set(outcome, "node", jv_null_new());
-    else
-        jv_set_hex(outcome, "node", hand->target.bytes, NODE_ID_BYTES);
-    jv_set_text(outcome, "error", ok ? NULL : error);
-    jv_set(outcome, "steps", hand->steps);
-    hand->done(hand->ctx, outcome);
-    mem_free(hand);
-}
-
-static void step(struct by_hand *hand, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void step(struct by_hand *hand, const char *format, ...)
-{
-    char text[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    jv_append(hand->steps, jv_text_new(text));
-}
-
-static void on_by_hand(void *ctx, const struct command_answer *answer)
-{
-    struct by_hand *hand = ctx;
-    const char *state = jv_get_text(answer->result, "state", NULL);
-    if (state)
-        step(hand, "the shard is %s there", state);
-    finish_by_hand(hand, answer->status == STATUS_OK, answer->error);
-}
-
-/* The node assigned the shard; else the one that placement chooses, else the one with most room. */
-static const struct roster_entry *choose_target(struct node *node, uint32_t shard, bool load)
-{
-    const struct roster_entry *best = NULL;
-    uint64_t best_room = 0;
-    for (size_t i = 0; i < roster_count(node->roster); i++) {
-        const struct roster_entry *entry = roster_at(node->roster, i);
-        const struct record_shard *s = record_shard_find(&entry->record, shard);
-        if (entry->alive && s && (s->assigned != ASSIGNED_NOT || s->state == SHARD_LOADED))
-            return entry;
-    }
-    if (!load)
-        return NULL;
-    for (size_t i = 0; i < roster_count(node->roster); i++) {
-        const struct roster_entry *entry = roster_at(node->roster, i);
-        const struct node_record *r = &entry->record;
-        uint64_t room = r->memory_budget > r->memory_used ? r->memory_budget - r->memory_used : 0;
-        if (entry->alive && r->role == ROLE_NODE && room > best_room) {
-            best = entry;
-            best_room = room;
-        }
-    }
-    return best;
-}
-
-static void by_hand(struct node *node, uint32_t shard, const char *target, bool load,
-                    void (*done)(void *ctx, struct jv *outcome), void *ctx)
-{
-    struct by_hand *hand = mem_new(sizeof *hand);
-    *hand = (struct by_hand){.shard = shard, .done = done, .ctx = ctx, .steps = jv_array_new()};
-    struct error err;
-    const struct roster_entry *entry = NULL;
-    char id[NODE_ID_SHORT_BYTES];
-    if (target && roster_find_prefix(node->roster, target, &entry, &err)) {
-        finish_by_hand(hand, false, err.text);
-        return;
-    }
-    if (!target)
-        entry = choose_target(node, shard, load);
-    if (!entry) {
-        char text[160];
-        snprintf(text, sizeof text,
-                 load ? "no live node can take shard %u; start one with `shoal node`"
-                      : "no live node has shard %u or is assigned it",
-                 shard);
-        finish_by_hand(hand, false, text);
-        return;
-    }
-    hand->target = entry->record.id;
-    node_id_short(id, &hand->target);
-    step(hand, "%s sent to node %s", load ? "LOAD_SHARD" : "UNLOAD_SHARD", id);
-    struct jv *params = jv_object_new();
-    jv_set_int(params, "shard_id", shard);
-    jv_set_bool(params, "wait", true);
-    commands_call(node->commands, &hand->target, load ? "LOAD_SHARD" : "UNLOAD_SHARD", params,
-                  OPERATOR_TIMEOUT_MS, on_by_hand, hand);
-}
-
-void node_load_shard(struct node *node, uint32_t shard, const char *target,
-                     void (*done)(void *ctx, struct jv *outcome), void *ctx)
-{
-    by_hand(node, shard, target, true, done, ctx);
-}
-
-void node_unload_shard(struct node *node, uint32_t shard, const char *target,
-                       void (*done)(void *ctx, struct jv *outcome), void *ctx)
-{
-    by_hand(node, shard, target, false, done, ctx);
-}
-
-void node_drain(struct node *node, const char *target, void (*done)(void *ctx, struct jv *outcome), void *ctx)
-{
-    struct by_hand *hand = mem_new(sizeof *hand);
-    *hand = (struct by_hand){.done = done, .ctx = ctx, .steps = jv_array_new()};
-    (void)node;
-    (void)target;
-    finish_by_hand(hand, false,
-                   "drain is not in this version (" SHOAL_VERSION "); stop the node with Ctrl-C instead");
 }

@@ -159,3 +159,34 @@ def examine(box):
         found, failed = examined(s, f"127.0.0.1:{entry.port}")
         check(found["ok"] and all(x["ms"] >= 0 and x["text"] for x in found["steps"]), found)
         check_equal(s.client("doctor", "--node", "nonsense").returncode, 2, "usage")
+
+
+@case("load and unload by hand: each state as it comes, the outcome, the failing code with its action; files sums up")
+def by_hand(box):
+    with Swarm(box) as s:
+        s.entry()
+        a = s.node("a", [0, 1, 2, 3], [0, 1, 2, 3])
+        b = s.node("b", [4, 5, 6, 7], [4, 6, 7])
+        c = s.node("c")
+        bad = (s.split / "shard-5.gguf").read_bytes()[:100000]
+        (b.folder / "shard-5.gguf").write_bytes(bad)
+        wait_for(lambda: a.run_entry() and a.finding("SHARD_FILE_INVALID", shard=5) and len(a.status()["nodes"]) == 4, 15, "INVALID")
+        r = s.client("load", 5)
+        check_equal(r.returncode, 1, r.out)
+        check(r.out.startswith("LOAD_SHARD sent to node " + b.id[:8]) and "shoal load: SHARD_FILE_INVALID: " in r.err and "do this: " in r.err, r.out, r.err)
+        r = s.client("files")
+        check("no node has a good file of shard 5:" in r.out and re.search(r"Shard 5: INVALID .* from: nobody", r.out), r.out)
+        s.give(b.folder, 5)
+        a.wait_ready()
+        check(f"every shard is on at least one of 3 nodes" in s.client("files").out, s.client("files").out)
+        r = s.client("load", 6, "--node", c.id, "--json")
+        check_equal(r.returncode, 0, r.err)
+        lines = [json.loads(line) for line in r.out.splitlines()]
+        check_equal([lines[0]["step"], lines[0]["state"], lines[-1]["ok"]], ["SENT", "ABSENT", True], "steps")
+        states = [x["state"] for x in lines[:-1] if x["step"] == "STATE"]
+        order = ["QUEUED", "FETCHING", "VERIFYING", "PRESENT", "LOADING", "LOADED"]
+        check(states[-1] == "LOADED" and states == [x for x in order if x in states], states)
+        r = s.client("unload", 6, "--node", c.id[:8])
+        check_equal((r.returncode, r.out.splitlines()[-1]), (0, f"shard 6 is unloaded on node {c.id[:8]}"), "unload")
+        r = s.client("load", 99)
+        check(r.returncode == 1 and "0 to 7" in r.err, r.err)
