@@ -1,8 +1,8 @@
 /* Rule 3 of DESIGN section 8: one tile's part of the attention of some queries, and how parts are joined.
  *
- * score = scale * (chain of fma over the head's dimensions, ascending), capped where asked for; largest over the positions seen;
- * p = exp(score - largest), 0 where not seen; sum: sixteen lanes, each of positions i, i + 16, i + 32, i + 48,
- * joined by halves; values: chain of fma over the positions seen, ascending. */
+ * score = scale * (chain of fma over the head's dimensions, ascending), capped where asked for; largest over
+ * the positions seen; p = exp(score - largest), 0 where not seen; sum: sixteen lanes, each of positions i, i +
+ * 16, i + 32, i + 48, joined by halves; values: chain of fma over the positions seen, ascending. */
 #include "kernels/exact.h"
 #include "kernels/f16.h"
 #include "kernels/kernels_private.h"
