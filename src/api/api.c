@@ -118,7 +118,8 @@ static void deliver_tokenizer(void *arg)
             node_clear_finding(api->node, FINDING_BAD_TEMPLATE);
         else
             node_set_finding(api->node, FINDING_BAD_TEMPLATE, SEVERITY_WARNING,
-                             chat_template_reason(api->chat_template), "");
+                             chat_template_reason(api->chat_template),
+                             "shoal inspect MODEL.gguf # plain completions work; chat needs its chat_template");
     }
     openai_wait_end(api, job->status == STATUS_OK);
     drop_tokenizer_job(job);

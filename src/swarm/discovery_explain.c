@@ -154,7 +154,9 @@ static void set_action(struct finding *finding, const struct failure *f, const c
         if (f->inbound)
             finding_set_action(finding, "shoal init # prints the join token; give it to the node at %s", place);
         else
-            finding_set_action(finding, "shoal node TOKEN # the token that `shoal init` prints at %s", place);
+            finding_set_action(finding,
+                               "shoal init # on the machine of %s: prints the token to start this process with",
+                               place);
         break;
     case FINDING_IDENTITY_CONFLICT:
         finding_set_action(finding, "shoal node --state-dir DIR # one of its own for each process");

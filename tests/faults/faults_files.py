@@ -159,28 +159,3 @@ def folder_not_readable(t):
     f = t.expect("PERMISSION_DENIED", [denied, nodes[0], serve], shard=2, node=denied)
     t.mend(lambda: t.paste(f))
     t.ready_again()
-
-
-@fault("SOURCE_CORRUPT", "the only source sends bytes that are not the shard's", aim=20, timeout=90,
-       why_longer="every piece is fetched, found wrong and asked for again until the source is given up")
-def source_corrupt(t):
-    t.entry()
-    nodes = [t.node("node0", [0], [0]), t.node("node1", [1], [1])]
-    source = t.node("source", None, [2])
-    wait_for(lambda: source.run_entry() and any(s["id"] == 2 and s["state"] == "PRESENT"
-                                                for n in source.status()["nodes"] for s in n["shards"]), 15, "the source has it")
-    time.sleep(1)
-    path = source.folder / "shard-2.gguf"
-    times = os.stat(path)
-    source.signal(signal.SIGSTOP)
-    data = bytearray(path.read_bytes())
-    for at in range(0, len(data), 1000):
-        data[at] ^= 1
-    with open(path, "r+b") as f:
-        f.write(data)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    source.signal(signal.SIGCONT)
-    lacking = t.inject(lambda: t.node("node2", [2], []))
-    t.expect("SOURCE_CORRUPT", [lacking, nodes[0]], shard=2, node=False)
-    t.mend(lambda: t.give(lacking.folder, 2))
-    t.ready_again(on=[lacking, *nodes], timeout=30)

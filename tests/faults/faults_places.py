@@ -123,10 +123,12 @@ def duplicate(t):
     t.ready_again()
 
 
-@fault("SHARD_COUNT_MISMATCH", "a node is given an id past the model's last shard")
+@fault("SHARD_NOT_DISCOVERED", "a node is given an id past the model's last shard: SHARD_COUNT_MISMATCH beside it")
 def past_the_last(t):
     nodes, serve = t.plain(lacking=(2,))
     wrong = t.inject(lambda: t.node("node7", [7], [2]))
     f = t.expect("SHARD_NOT_DISCOVERED", [nodes[0], serve, wrong], shard=2, node=False)
+    beside = serve.finding("SHARD_COUNT_MISMATCH", shard=7, node=wrong.id)
+    check(beside and "0 to 2" in beside["cause"], "the wrong id is not named:", beside)
     t.mend(lambda: t.node("node2", [2], [2]))
     t.ready_again()

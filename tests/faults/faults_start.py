@@ -24,8 +24,8 @@ def wrong_key(t):
     bad = t.inject(lambda: with_wrong_key(t))
     f = t.expect("KEY_MISMATCH", [bad], node=bad, severity="blocker", alone=True)
     t.paste(f, env=bad.env)
-    # The entry sees who knocks; nobody else does.
-    t.expect("SHARD_NOT_DISCOVERED", [nodes[0], serve], shard=2, words="never claimed", also=[("KEY_MISMATCH", None)])
+    # Elsewhere an address knocks, and the shard that nobody claims follows from that.
+    t.expect("KEY_MISMATCH", [nodes[0], serve], node=None, words="127.0.0.1")
     bad.stop()
     t.mend(lambda: t.node("node2b", [2], [2], t.token, env=base_env(t.dir / "newcomer")))
     t.ready_again()
@@ -67,10 +67,11 @@ def cloned(t):
     t.fine()
     shutil.copytree(t.dir / "state/node1", t.dir / "state/clone", dirs_exist_ok=True)
     clone = t.inject(lambda: t.node("clone", [1], [1]))
-    f = t.expect("IDENTITY_CONFLICT", [clone], node=clone, alone=True)
-    t.paste(f)
+    # The newer of two is believed; the one that it pushed out is told.
+    f = t.expect("IDENTITY_CONFLICT", [nodes[1]], node=nodes[1], severity=None, alone=True)
+    check(t.paste(f, runs_on=True) in (0, 3), "the action")
     t.mend(clone.stop)
-    t.ready_again(on=[serve, *nodes])
+    t.ready_again(on=[serve, *nodes], restarted=[clone])
 
 
 @fault("CLOCK_SKEW", "a machine's clock is an hour ahead")
@@ -159,22 +160,12 @@ def agent_killed(t):
     for _ in range(2):
         pid = wait_for(lambda: agent_of(nodes[0]), 5, "the agent is there")
         os.kill(pid, 9)
-    f = t.expect("AGENT_CRASHED", [nodes[0], serve], node=nodes[0], severity="warning", words="times")
+    f = t.expect("AGENT_CRASHED", [nodes[0], serve], node=nodes[0], severity=None, words="times")
     t.paste(f)
     check(serve.is_ready(), "links do not need the agent")
     t.mend()
     t.gone("AGENT_CRASHED", [nodes[0], serve])
     t.ready_again(timeout=40)
-
-
-@fault("AGENT_CRASHED", "shoal-agent is not installed")
-def agent_absent(t):
-    nodes, serve = t.plain(lacking=(2,))
-    dead = t.inject(lambda: t.node("node2", [2], [2], env={**t.env, "SHOAL_AGENT": str(t.dir / "no-agent")}))
-    t.expect_dead("AGENT_CRASHED", dead, [nodes[0], serve], words="no-agent")
-    dead.env = t.env
-    t.mend(dead.start)
-    t.ready_again(restarted=[dead])
 
 
 @fault("BOOTSTRAP_UNREACHABLE", "the entry does not run")
@@ -213,25 +204,31 @@ def web_server(t):
     t.ready_again()
 
 
+def other_clusters(f):
+    return f["evidence"].get("other_clusters")
+
+
 @fault("ALONE_IN_CLUSTER", "a node was given another cluster's name")
 def other_cluster(t):
     nodes, serve = t.plain(lacking=(2,))
-    t.fine_but = True
     lost = t.inject(lambda: t.node("node2", [2], [2], "--cluster", "llama-8b-cluster"))
-    f = t.expect("ALONE_IN_CLUSTER", [lost], node=lost, alone=True, words="llama-cluster")
+    f = t.expect("ALONE_IN_CLUSTER", [lost], node=lost, alone=True, words="llama-8b-cluster", also=[("CLUSTER_MISMATCH", None)])
+    check(other_clusters(f) == ["llama-cluster"], "other clusters:", f["evidence"])
     t.paste(f, runs_on=True)
-    t.expect("SHARD_NOT_DISCOVERED", [nodes[0], serve], shard=2, also=[("CLUSTER_MISMATCH", None)])
     lost.stop()
     t.mend(lambda: t.node("node2b", [2], [2]))
     t.ready_again()
 
 
-@fault("CLUSTER_MISMATCH", "a node of another cluster dials one of ours")
+@fault("ALONE_IN_CLUSTER", "a node of another cluster dials one of ours by --peer")
 def cluster_of_peer(t):
     nodes, serve = t.plain(lacking=(2,))
     port = nodes[0].port
     lost = t.inject(lambda: t.node("node2", [2], [2], "--cluster", "other", "--peer", f"127.0.0.1:{port}"))
-    t.expect("CLUSTER_MISMATCH", [lost], node=lost, alone=True, words="llama-cluster")
+    t.expect("ALONE_IN_CLUSTER", [lost], node=lost, alone=True, also=[("CLUSTER_MISMATCH", None)])
+    f = lost.finding("CLUSTER_MISMATCH")
+    check(f and "llama-cluster" in f["cause"], "the other cluster is not named:", f)
+    t.paste(f, runs_on=True)
     lost.stop()
     t.mend(lambda: t.node("node2b", [2], [2]))
     t.ready_again()

@@ -71,13 +71,13 @@ class Trial(Swarm):
 
     def expect(self, code, on, shard=None, node=None, also=(), severity="blocker", within=None, words=None, alone=False, own=False):
         """`code` is the first finding at each of `on`, with this shard and node (a Process, None for no node, False for
-        any; a callable is asked; own: each names itself), and no other blocker but those of `also`: (code, shard) that
+        any; a callable is asked; severity None: any; own: each names itself), and no other blocker but those of `also`: (code, shard) that
         are true, too. alone: a process that reaches nobody; what others say of it is asked apart."""
         check(len(on) >= 2 or alone, "two nodes are to be asked")
         within = within if within is not None else self.limit
         allowed = {(code, shard), *also}
         for p in on:
-            found = self._await(p, code, shard, severity, within)
+            found = self._await(p, code, shard, severity, within, allowed)
             self._examine(p, found, code, shard, p if own else node, severity, allowed, words)
         self.named_s = max(self.named_s or 0, time.monotonic() - self.began)
         self.code = self.code or code
@@ -114,7 +114,7 @@ class Trial(Swarm):
         check(not others, "others are blamed, too:", json.dumps(brief(others), indent=1))
         self.text = swarm.run_command(["doctor"], self.env).out
         for p in on:
-            found = self._await(p, "SHARD_NOT_DISCOVERED", shard, "blocker", self.limit)
+            found = self._await(p, "SHARD_NOT_DISCOVERED", shard, "blocker", self.limit, ())
             self._examine(p, found, "SHARD_NOT_DISCOVERED", shard, None, "blocker", {("SHARD_NOT_DISCOVERED", shard)}, None)
         return f
 
@@ -125,16 +125,17 @@ class Trial(Swarm):
         """The first blocker, whatever it is; of warnings and infos the one that is meant."""
         if severity == "blocker" or not verdict:
             return self._first(verdict, severity)
-        return next((f for f in verdict["findings"] if (f["code"], f["severity"], f["shard"]) == (code, severity, shard)), None)
+        return next((f for f in verdict["findings"] if (f["code"], f["shard"]) == (code, shard) and severity in (None, f["severity"])), None)
 
-    def _await(self, p, code, shard, severity, within):
+    def _await(self, p, code, shard, severity, within, allowed):
+        """Until it is named. A state on the way is waited for; beside a warning so is any other blocker of a start."""
         end = time.monotonic() + within * swarm.SLOW + 0.3
         verdict = None
         while True:
             verdict = self.doctor(p) or verdict
             found = self._pick(verdict, code, shard, severity)
-            others = [f for f in (verdict or {"findings": []})["findings"] if f["severity"] == "blocker" and f["code"] in TRANSIENT
-                      and f["code"] != code and severity == "blocker"]
+            others = [f for f in (verdict or {"findings": []})["findings"] if f["severity"] == "blocker" and f["code"] != code and
+                      (f["code"] in TRANSIENT if severity == "blocker" else (f["code"], f["shard"]) not in allowed)]
             if found and (found["code"], found["shard"]) == (code, shard) and not others:
                 return verdict, found
             if time.monotonic() > end:
@@ -147,7 +148,7 @@ class Trial(Swarm):
         expected = node() if callable(node) else node.id if node else None
         if node is not False:
             check(f["node"] == expected, f"{p.name}: {code} names node {f['node']}, expected {expected}:", f["cause"])
-        check(f["severity"] == severity, f"{p.name}: severity", f["severity"])
+        check(severity in (None, f["severity"]), f"{p.name}: severity", f["severity"])
         check(f["action"] or severity == "info", f"{p.name}: {code} has no action")
         check(not words or re.search(words, f["cause"]), f"{p.name}: /{words}/ is not in the cause:", f["cause"])
         wrong = [b for b in verdict["findings"] if b["severity"] == "blocker" and (b["code"], b["shard"]) not in allowed]
