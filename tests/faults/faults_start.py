@@ -54,6 +54,8 @@ def two_faults(t):
 @fault("KEY_MISSING", "a node without key and token")
 def no_key(t):
     nodes, serve = t.plain(lacking=(2,))
+    for p in (*nodes, serve):  # a start that went well with the default key would settle the matter
+        wait_for(p.run_entry, 10, f"{p.name} runs")
     env = {**base_env(t.dir / "keyless"), "XDG_RUNTIME_DIR": t.env["XDG_RUNTIME_DIR"]}
     dead = t.inject(lambda: t.node("node2", [2], [2], env=env))
     t.expect_dead("KEY_MISSING", dead, [nodes[0], serve], words="key")
