@@ -39,6 +39,23 @@ static void fill_request(struct fetch_request *request, const struct client *cli
     *request = (struct fetch_request){.url = url, .headers = headers, .n_headers = client->token[0] ? 1 : 0};
 }
 
+/* Texts come from other nodes and go to a terminal: control characters, as JSON writes them, become U+FFFD, so
+ * that nobody sends a command to whoever reads. */
+static void defuse(struct buffer *json)
+{
+    uint8_t *at = json->data;
+    for (size_t i = 0; i + 1 < json->size; i++) {
+        bool is_escape = at[i] == '\\' && at[i + 1] == 'u' && i + 5 < json->size;
+        if (is_escape && at[i + 2] == '0' && at[i + 3] == '0' && strchr("0189", at[i + 4]))
+            memcpy(at + i + 2, "fffd", 4);
+        else if (at[i] == 0xc2 && at[i + 1] >= 0x80 && at[i + 1] < 0xa0)
+            memcpy(at + i, "??", 2);
+        else if (at[i] == 0x7f)
+            at[i] = '?';
+        i += at[i] == '\\'; /* what it escapes is no beginning */
+    }
+}
+
 enum status client_call(const struct client *client, const char *path, const struct jv *body,
                         uint32_t timeout_ms, struct jv **out, int *out_http, struct error *err)
 {
@@ -55,6 +72,7 @@ enum status client_call(const struct client *client, const char *path, const str
     mem_free(text);
     if (status)
         return error_wrap(err, STATUS_NETWORK, "asking %s", client->url);
+    defuse(&answer.body);
     struct jv_limits limits = {.bytes_max = (size_t)64 << 20, .values_max = 10000000};
     status = jv_parse(out, buffer_view(&answer.body), &limits, err);
     *out_http = answer.status;
@@ -99,8 +117,9 @@ enum status client_stream(const struct client *client, const char *path, const s
     const char *headers[1];
     struct fetch_request request;
     fill_request(&request, client, url, sizeof url, authorization, sizeof authorization, headers, path);
-    char *text = jv_print(body, JV_COMPACT);
-    request.body = bytes_of_text(text);
+    char *text = body ? jv_print(body, JV_COMPACT) : NULL;
+    if (text)
+        request.body = bytes_of_text(text);
     request.silent_ms = 600000; /* a shard may wait long for its source; an answer's first token, too */
     struct stream stream = {.on_data = on_data, .arg = arg};
     struct fetch_answer answer = {0};

@@ -17,8 +17,8 @@ enum status client_call(const struct client *client, const char *path, const str
                         uint32_t timeout_ms, struct jv **out, int *out_http, struct error *err);
 /* The answer's error text, or a sentence with its HTTP status. */
 const char *client_error_text(const struct jv *answer);
-/* Streams a POST's server-sent events; on_data gets each event's data, false stops. When the answer is not 2xx
- * *out_error has its JSON (may be NULL). */
+/* Streams a POST's (`body` NULL: a GET's) server-sent events; on_data gets each event's data, false stops. When
+ * the answer is not 2xx *out_error has its JSON (may be NULL). */
 enum status client_stream(const struct client *client, const char *path, const struct jv *body,
                           bool (*on_data)(void *arg, const char *data), void *arg, struct jv **out_error,
                           int *out_http, struct error *err);

@@ -54,6 +54,9 @@ static const struct command table[] = {
     {"status", cmd_status, "[--json]", "the swarm: nodes, shards, plan", CLIENT_HELP},
     {"doctor", cmd_doctor, "[--json] [--node ADDR:PORT]", "why it is not ready: the blockers, first one first",
      CLIENT_HELP "  --node ADDR:PORT          examine a link step by step\n"},
+    {"top", cmd_top, "[--ascii]", "the swarm on one screen, live; q quits; without a terminal one snapshot",
+     "  --api URL                 the API to ask (else the run folder's: a serve first, then a node)\n"
+     "  --ascii                   no signs beyond ASCII (the locale's choice)\n"},
     {"files", cmd_files, "[--json]", "EXISTS, MISSING or INVALID for each shard on every node", CLIENT_HELP},
     {"timeline", cmd_timeline, "[--json]", "when each stage was reached, per node and shard", CLIENT_HELP},
     {"load", cmd_load, "SHARD [--node ID]", "tells a node to load a shard, with the outcome",
@@ -100,7 +103,7 @@ static const struct command table[] = {
 };
 
 /* Named in INTERFACE section 1, not in this version. */
-static const char *const absent[] = {"seed", "top", "drain", "pull"};
+static const char *const absent[] = {"seed", "drain", "pull"};
 
 const struct command *command_table(void)
 {

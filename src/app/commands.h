@@ -44,6 +44,7 @@ int cmd_split(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_timeline(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_unload(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 

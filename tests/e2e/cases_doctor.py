@@ -1,6 +1,6 @@
 """What `shoal doctor` says of processes that could not start, with and without a running one."""
-import contextlib, json, os, re, socket, subprocess, threading
-from swarm import BIN, Swarm, case, check, check_equal, free_port, run_command, wait_for
+import contextlib, fcntl, json, os, pty, re, select, signal, socket, struct, subprocess, termios, threading
+from swarm import BIN, Skip, Swarm, case, check, check_equal, free_port, run_command, wait_for
 
 
 def doctor(s):
@@ -190,3 +190,44 @@ def by_hand(box):
         check_equal((r.returncode, r.out.splitlines()[-1]), (0, f"shard 6 is unloaded on node {c.id[:8]}"), "unload")
         r = s.client("load", 99)
         check(r.returncode == 1 and "0 to 7" in r.err, r.err)
+
+
+@case("top without a terminal: one snapshot, exit code as status; on one it draws, resizes and q ends it")
+def top(box):
+    with Swarm(box) as s:
+        s.entry()
+        node = s.node("a", [0, 1, 2, 3], [0, 1, 2, 3])
+        wait_for(lambda: node.run_entry() and node.status()["loaded_shards"] == 4 and len(node.status()["nodes"]) == 2, 10, "loaded")
+        r = s.client("top", "--ascii")
+        check_equal(r.returncode, 1, r.err)
+        lines = r.out.splitlines()
+        check(lines[1].startswith("NOT READY: SHARD_NOT_DISCOVERED  shard 4") and lines[4] == "shards ####....", r.out)
+        check(any(line.startswith(node.id[:8] + " node ") and "LOADED 4" in line for line in lines), r.out)
+        try:
+            master, slave = pty.openpty()
+        except OSError as e:
+            raise Skip(f"no pseudo terminal here: {e}")
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        screen = subprocess.Popen([BIN, "top"], env={**s.env, "TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave)
+        seen = b""
+
+        def has(word):
+            nonlocal seen
+            if select.select([master], [], [], 0)[0]:
+                seen += os.read(master, 65536)
+            return word in seen
+        try:
+            wait_for(lambda: has(b"SHARD_NOT_DISCOVERED"), 5, "the verdict on the screen")
+            seen = b""
+            s.node("b", [4, 5, 6, 7], [4, 5, 6, 7])
+            wait_for(lambda: has(b"READY"), 10, "an event draws the screen anew")
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+            screen.send_signal(signal.SIGWINCH)
+            wait_for(lambda: has(b"ADDRESS"), 5, "a wide screen has addresses")
+            os.write(master, b"q")
+            check_equal(screen.wait(10), 0, "exit")
+        finally:
+            screen.kill()
+            screen.wait()
+            os.close(master)
+            os.close(slave)
