@@ -201,12 +201,26 @@ static void on_timer(void *arg)
     readiness_consider(readiness);
 }
 
+/* To peers that have no link to the prober: a result proves itself, whoever brings it. */
+static void pass_on(struct readiness *readiness)
+{
+    const struct node_id *prober = &readiness->last.prober;
+    for (size_t i = 0; i < roster_count(readiness->roster); i++) {
+        const struct roster_entry *entry = roster_at(readiness->roster, i);
+        if (!entry->is_self && entry->linked && !node_id_equal(&entry->record.id, prober) &&
+            !roster_linked(readiness->roster, &entry->record.id, prober))
+            send_result(readiness, &entry->record.id);
+    }
+}
+
 /* A peer that missed the result, or came to its view later, gets it again. */
 static void on_resend(void *arg)
 {
     struct readiness *readiness = arg;
     if (readiness->has_last && node_id_equal(&readiness->last.prober, self_id(readiness)))
         send_result(readiness, NULL);
+    else if (readiness->has_last && readiness->last.right)
+        pass_on(readiness);
     clock_timer_set(readiness->clock, readiness->resend_timer, PROBE_RESEND_MS);
 }
 
@@ -272,16 +286,16 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
     enum status status = probe_decode(&result, payload, err);
     if (status)
         return status;
-    if (!node_id_equal(&result.prober, peer))
-        return error_set(err, STATUS_REFUSED, "probe result of another node than its sender");
     struct node_id prober = readiness_prober(readiness);
-    if (!node_id_equal(&prober, peer))
+    if (!node_id_equal(&prober, &result.prober))
         return STATUS_OK; /* not its turn, as we see it; it sends again when it is */
     /* By its random sequence, not its number: a prober that was started again counts from 1 anew. */
-    if (readiness->has_last && node_id_equal(&readiness->last.prober, peer) &&
+    if (readiness->has_last && node_id_equal(&readiness->last.prober, &prober) &&
         result.sequence == readiness->last.sequence)
         return STATUS_OK;
     probe_judge(&result, readiness->manifest);
+    if (!node_id_equal(&prober, peer) && !result.right)
+        return STATUS_OK; /* passed on by another: it counts for what it proves, not for what it says */
     result.came_ms = clock_ms(readiness->clock);
     readiness->last = result;
     readiness->has_last = true;
@@ -369,10 +383,11 @@ static void explain_wrong(const struct readiness *readiness, struct finding_list
     char id[NODE_ID_SHORT_BYTES] = "?";
     if (node)
         node_id_short(id, node);
-    struct finding *f =
-        finding_add(out, last->is_wrong ? FINDING_PROBE_WRONG : FINDING_PROBE_FAILED, FINDING_NO_SHARD, node,
-                    last->is_wrong ? "node %s computes wrongly: %s" : "the probe token stopped at node %s: %s",
-                    id, last->text);
+    const char *form = !node            ? "the probe token did not come back%.0s: %s"
+                       : last->is_wrong ? "node %s computes wrongly: %s"
+                                        : "the probe token stopped at node %s: %s";
+    struct finding *f = finding_add(out, last->is_wrong ? FINDING_PROBE_WRONG : FINDING_PROBE_FAILED,
+                                    FINDING_NO_SHARD, node, form, id, last->text);
     if (f) {
         f->since_ms = last->came_ms;
         finding_set_action(f, "shoal status");

@@ -245,12 +245,22 @@ static bool may_try_again(struct shard *s)
 }
 
 /* Not LOADED, assigned, nothing under way: what is next? Loading and hashing are begun by their schedulers. */
+static bool is_of_loading(enum finding_code code)
+{
+    return code == FINDING_NOT_ENOUGH_MEMORY || code == FINDING_LOAD_FAILED || code == FINDING_SELF_TEST_FAILED;
+}
+
 static void consider_assigned(struct shard *s, const struct inventory_found *found)
 {
     struct shards *shards = s->owner;
     bool is_here = found->presence == INVENTORY_VERIFIED || found->presence == INVENTORY_UNCHECKED;
     if (s->torrent == TORRENT_FETCH && is_here && !s->fetch_finished)
         shard_stop_fetch(s); /* a person was faster */
+    bool is_gone = !is_here && found->presence != INVENTORY_UNSETTLED && shards->scanned;
+    if (is_gone && is_of_loading(s->failure.code)) { /* what lacks now is the file */
+        s->failure = (struct shard_failure){0};
+        s->n_attempts = 0;
+    }
     if (s->failure.code && !may_try_again(s))
         return;
     if (shards->manifest && !shard_wanted(s)) {

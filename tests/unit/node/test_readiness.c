@@ -206,7 +206,7 @@ static void silence_ends_with_a_timeout(void **state)
     assert_int_equal(list.items[0].eta_s, 1);
     fake_clock_run(&w->rig.clock, PROBE_TIMEOUT_MS);
     assert_false(readiness_is_ready(w->readiness));
-    assert_non_null(strstr(explain(w, &list)->cause, "no answer within 5.0 s"));
+    assert_non_null(strstr(explain(w, &list)->cause, "did not come back: no answer within 5.0 s"));
     w->is_silent = false;
     fake_clock_run(&w->rig.clock, 1000);
     assert_true(readiness_is_ready(w->readiness));
@@ -430,8 +430,11 @@ static void only_the_prober_may_tell(void **state)
 {
     struct world *w = *state;
     three_nodes(w);
-    assert_int_equal(tell(w, 2, 3, 1), STATUS_REFUSED); /* in another's name */
-    assert_int_equal(tell(w, 2, 2, 1), STATUS_OK);      /* in its own, but it is not its turn */
+    struct probe_result wrong = right_result(w, 3, 1);
+    wrong.token = TOKEN + 1;
+    assert_int_equal(tell_result(w, 2, &wrong), STATUS_OK); /* in another's name, and it proves nothing */
+    assert_null(readiness_last(w->readiness));
+    assert_int_equal(tell(w, 2, 2, 1), STATUS_OK); /* in its own, but it is not its turn */
     assert_false(readiness_is_ready(w->readiness));
     assert_int_equal(tell(w, 3, 3, 9), STATUS_OK); /* of other epochs */
     assert_false(readiness_is_ready(w->readiness));
@@ -440,6 +443,14 @@ static void only_the_prober_may_tell(void **state)
     assert_int_equal(tell_result(w, 3, &result), STATUS_BAD_DATA); /* a stage that the plan has not */
     assert_false(readiness_is_ready(w->readiness));
     assert_int_equal(tell(w, 3, 3, 1), STATUS_OK);
+    assert_true(readiness_is_ready(w->readiness));
+}
+
+static void a_proof_counts_whoever_brings_it(void **state)
+{
+    struct world *w = *state;
+    three_nodes(w);
+    assert_int_equal(tell(w, 2, 3, 1), STATUS_OK); /* the prober's, passed on by node 2 */
     assert_true(readiness_is_ready(w->readiness));
 }
 
@@ -493,6 +504,7 @@ int main(void)
         T(a_prober_cannot_say_right_for_others),
         T(a_prober_cannot_call_a_node_wrong),
         T(only_the_prober_may_tell),
+        T(a_proof_counts_whoever_brings_it),
         T(a_link_that_lacks_is_told),
         T(without_a_serve_the_lowest_holder_of_the_first_shard_probes),
     };
