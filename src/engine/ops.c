@@ -3,10 +3,11 @@
 arch_layer_fn arch_layer(enum arch arch)
 {
     static const arch_layer_fn layers[ARCH_COUNT] = {
-        [ARCH_LLAMA] = arch_llama_layer,   [ARCH_QWEN2] = arch_qwen2_layer,
-        [ARCH_QWEN3] = arch_qwen3_layer,   [ARCH_QWEN3MOE] = arch_qwen3moe_layer,
-        [ARCH_GEMMA2] = arch_gemma2_layer, [ARCH_GEMMA3] = arch_gemma3_layer,
-        [ARCH_PHI3] = arch_phi3_layer,
+        [ARCH_LLAMA] = arch_llama_layer,     [ARCH_QWEN2] = arch_qwen2_layer,
+        [ARCH_QWEN3] = arch_qwen3_layer,     [ARCH_QWEN3MOE] = arch_qwen3moe_layer,
+        [ARCH_GEMMA2] = arch_gemma2_layer,   [ARCH_GEMMA3] = arch_gemma3_layer,
+        [ARCH_PHI3] = arch_phi3_layer,       [ARCH_OLMO2] = arch_olmo2_layer,
+        [ARCH_GRANITE] = arch_granite_layer, [ARCH_SMOLLM3] = arch_smollm3_layer,
     };
     ASSERT((unsigned)arch < ARCH_COUNT);
     return layers[arch];

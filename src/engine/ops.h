@@ -17,6 +17,9 @@ void arch_qwen3moe_layer(struct pass *pass, const struct layer_weights *w, uint3
 void arch_gemma2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_gemma3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_phi3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_olmo2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_granite_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_smollm3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 
 /* q, k and v of x, normed first unless norm is NULL. */
 void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm);

@@ -32,6 +32,10 @@ struct layer_part {
 static void norm_heads(const struct pass *pass, float *heads, uint32_t n_heads, uint32_t head_dim,
                        const float *norm)
 {
+    if (pass->hparams->norm_spans_heads) {
+        head_dim *= n_heads;
+        n_heads = 1;
+    }
     for (uint32_t h = 0; norm && h < n_heads; h++)
         pass->kernels->rms_norm(heads + (size_t)h * head_dim, heads + (size_t)h * head_dim, norm, head_dim,
                                 pass->hparams->norm_eps);

@@ -28,6 +28,9 @@ enum arch {
     ARCH_GEMMA2,
     ARCH_GEMMA3,
     ARCH_PHI3,
+    ARCH_OLMO2,
+    ARCH_GRANITE,
+    ARCH_SMOLLM3,
     ARCH_COUNT
 };
 
@@ -49,7 +52,8 @@ struct hparams {
     float rope_freq_base_local; /* of layers with a window, unscaled; 0: as the others */
     uint32_t rope_ctx_orig;     /* before it was stretched: YaRN, and which of two sets of factors counts */
     float yarn_beta_fast, yarn_beta_slow;
-    uint32_t nope_period; /* every so many layers one is without RoPE; 0: none */
+    uint32_t norm_spans_heads; /* not 0: norms of queries and keys are across all heads */
+    uint32_t nope_period;      /* every so many layers one is without RoPE; 0: none */
 
     uint32_t window, window_period; /* hparams_layer_window */
     float attn_scale;               /* of the scores */

@@ -62,11 +62,49 @@ static enum status read_gemma3(struct hparams_source *s, struct hparams *h)
     return status;
 }
 
+/* The later ones of this name (OLMo 3) have windows; YaRN is for the layers without. */
+static enum status read_olmo2(struct hparams_source *s, struct hparams *h)
+{
+    enum status status = no_experts(s, h);
+    h->norm_spans_heads = 1;
+    if (status || (status = hparams_u32_or(s, "attention.sliding_window", 0, 0, MODEL_CTX_MAX, &h->window)) ||
+        !h->window)
+        return status;
+    h->rope_freq_base_local = h->rope_freq_base;
+    return hparams_u32_or(s, "attention.sliding_window_pattern", 4, 1, MODEL_LAYERS_MAX, &h->window_period);
+}
+
+static enum status read_granite(struct hparams_source *s, struct hparams *h)
+{
+    bool has_rope = true;
+    float logit_scale = 1.0F, attn_scale = 0.0F;
+    enum status status = no_experts(s, h);
+    (void)(status || (status = hparams_f32_or(s, "embedding_scale", 1.0F, 1e-6F, 1e6F, &h->embd_scale)) ||
+           (status = hparams_f32_or(s, "residual_scale", 1.0F, 1e-6F, 1e6F, &h->residual_scale)) ||
+           (status = hparams_f32_or(s, "attention.scale", 0.0F, 0.0F, 1e6F, &attn_scale)) ||
+           (status = hparams_f32_or(s, "logit_scale", 1.0F, 1e-6F, 1e6F, &logit_scale)));
+    if (status)
+        return status;
+    h->attn_scale = attn_scale > 0 ? attn_scale : h->attn_scale;
+    h->logit_scale = 1.0F / logit_scale;
+    status = gguf_get_bool(s->gguf, hparams_key(s, "rope.scaling.finetuned"), &has_rope, s->err);
+    if (status && status != STATUS_NOT_FOUND)
+        return status;
+    return has_rope ? STATUS_OK : hparams_unsupported(s, "no RoPE");
+}
+
+static enum status read_smollm3(struct hparams_source *s, struct hparams *h)
+{
+    h->nope_period = 4;
+    return no_experts(s, h);
+}
+
 enum status hparams_read_arch(struct hparams_source *source, struct hparams *h)
 {
     static enum status (*const readers[ARCH_COUNT])(struct hparams_source *, struct hparams *) = {
-        [ARCH_LLAMA] = read_llama,       [ARCH_QWEN2] = no_experts,   [ARCH_QWEN3] = no_experts,
-        [ARCH_QWEN3MOE] = read_qwen3moe, [ARCH_GEMMA2] = read_gemma2, [ARCH_GEMMA3] = read_gemma3,
+        [ARCH_LLAMA] = read_llama,       [ARCH_QWEN2] = no_experts,     [ARCH_QWEN3] = no_experts,
+        [ARCH_QWEN3MOE] = read_qwen3moe, [ARCH_GEMMA2] = read_gemma2,   [ARCH_GEMMA3] = read_gemma3,
+        [ARCH_OLMO2] = read_olmo2,       [ARCH_GRANITE] = read_granite, [ARCH_SMOLLM3] = read_smollm3,
         [ARCH_PHI3] = no_experts, /* attention.sliding_window is ignored, as llama.cpp does */
 
     };

@@ -24,6 +24,9 @@ static const struct arch_tensors {
     [ARCH_GEMMA3] = {COMMON | POST_NORMS | HEAD_NORMS, DENSE, 0, HAS(OUTPUT)},
     [ARCH_PHI3] = {MODEL | PRE_NORM | HAS(ATTN_QKV) | HAS(ATTN_OUTPUT), HAS(FFN_UP) | HAS(FFN_DOWN), 0,
                    HAS(OUTPUT) | HAS(ROPE_LONG) | HAS(ROPE_SHORT)},
+    [ARCH_OLMO2] = {MODEL | QKV | HEAD_NORMS | POST_NORMS | HAS(ATTN_OUTPUT), DENSE, 0, HAS(OUTPUT)},
+    [ARCH_GRANITE] = {COMMON, DENSE, 0, HAS(OUTPUT) | HAS(ROPE_FREQS) | BIASES},
+    [ARCH_SMOLLM3] = {COMMON, DENSE, 0, HAS(OUTPUT) | BIASES},
     [ARCH_QWEN2] = {COMMON | BIASES, DENSE, 0, HAS(OUTPUT)},
 };
 
@@ -74,8 +77,10 @@ static struct tensor_shape attention_shape(const struct hparams *h, enum tensor_
         return vector(n_k);
     case TENSOR_ATTN_V_BIAS:
         return vector(n_v);
-    default: /* norms of heads */
-        return vector(h->head_dim_k);
+    case TENSOR_ATTN_Q_NORM:
+        return vector(h->norm_spans_heads ? n_q : h->head_dim_k);
+    default: /* ATTN_K_NORM */
+        return vector(h->norm_spans_heads ? n_k : h->head_dim_k);
     }
 }
 

@@ -59,7 +59,9 @@ static void bind_model(const struct gguf *gguf, struct error *err)
         return;
     }
     check(!span.output || tensor_table_get(table, TENSOR_OUTPUT, TENSOR_NO_LAYER));
-    check(tensor_table_get(table, TENSOR_FFN_UP, span.end_layer - 1) != NULL);
+    for (int r = TENSOR_ROLE_LAYER_FIRST; r < TENSOR_ROLE_COUNT; r++)
+        check(tensor_need_of(&h, (enum tensor_role)r) != TENSOR_NEEDED ||
+              tensor_table_get(table, (enum tensor_role)r, span.end_layer - 1));
     if (span.embedding && span.output) {
         struct span *spans = mem_array(h.n_layers, sizeof *spans);
         uint32_t n;
