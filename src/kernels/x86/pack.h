@@ -99,13 +99,29 @@ static inline void fifth_bits_pack(uint8_t *codes, uint32_t lane, uint32_t bits)
     store_u32(code_at(codes, 0, lane), high);
 }
 
-/* The same from bit `bit` of 32 bytes. */
-static inline void high_bits_pack(uint8_t *codes, uint32_t lane, const uint8_t *bytes, uint32_t bit)
+/* Exchanges what a holds under mask << shift with what b holds under mask: with two fields of `shift` bits in
+ * each, a takes both first ones and b both second ones. */
+static inline void exchange_fields(uint32_t *a, uint32_t *b, uint32_t shift, uint32_t mask)
 {
-    uint32_t high = 0;
+    uint32_t differ = (*a >> shift ^ *b) & mask;
+    *b ^= differ;
+    *a ^= differ << shift;
+}
+
+/* The high bits of eight blocks, bit j of 32 bytes block j's, to where each block has them. */
+static inline void high_bits_pack(uint8_t *codes, size_t block_bytes, uint32_t lane, const uint8_t *bytes)
+{
+    static const uint32_t masks[] = {0x55555555U, 0x33333333U, 0x0F0F0F0FU};
+    uint32_t w[8];
+
     for (uint32_t i = 0; i < 8; i++)
-        high |= (load_u32(bytes + 4 * (size_t)i) >> bit & 0x01010101U) << i;
-    store_u32(code_at(codes, 0, lane), high);
+        w[i] = load_u32(bytes + 4 * (size_t)i);
+    for (uint32_t round = 0; round < 3; round++) /* eight by eight bits, transposed in each byte */
+        for (uint32_t i = 0; i < 8; i++)
+            if (!(i >> round & 1))
+                exchange_fields(&w[i], &w[i + (1U << round)], 1U << round, masks[round]);
+    for (uint32_t j = 0; j < 8; j++)
+        store_u32(code_at(codes + j * block_bytes, 0, lane), w[j]);
 }
 
 static inline void high_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_t lane, uint32_t shift)
@@ -114,14 +130,19 @@ static inline void high_bits_unpack(int8_t q[32], const uint8_t *codes, uint32_t
         q[i] = (int8_t)(q[i] | (codes[(size_t)lane * 4 + i % 4] >> (i / 4) & 1) << shift);
 }
 
-/* A block's two bit codes from 32 bytes that hold three more blocks'. */
-static inline void two_bits_pack(uint8_t *codes, uint32_t lane, const uint8_t *qs, uint32_t shift)
+/* The two bit codes of four blocks, bits 2j of 32 bytes block j's. */
+static inline void two_bits_pack(uint8_t *codes, size_t block_bytes, uint32_t lane, const uint8_t *qs)
 {
     for (uint32_t half = 0; half < 2; half++) {
-        uint32_t all = 0;
+        uint32_t w[4];
         for (uint32_t i = 0; i < 4; i++)
-            all |= (load_u32(qs + 16 * (size_t)half + 4 * (size_t)i) >> shift & 0x03030303U) << (2 * i);
-        store_u32(code_at(codes, half, lane), all);
+            w[i] = load_u32(qs + 16 * (size_t)half + 4 * (size_t)i);
+        exchange_fields(&w[0], &w[1], 2, 0x33333333U);
+        exchange_fields(&w[2], &w[3], 2, 0x33333333U);
+        exchange_fields(&w[0], &w[2], 4, 0x0F0F0F0FU);
+        exchange_fields(&w[1], &w[3], 4, 0x0F0F0F0FU);
+        for (uint32_t j = 0; j < 4; j++)
+            store_u32(code_at(codes + j * block_bytes, half, lane), w[j]);
     }
 }
 
@@ -152,13 +173,14 @@ static inline void k_mins_unpack(struct block32 *out, const uint8_t *from, uint3
     out->min = f16_to_f32(f16_load(from + PANEL_SCALE_BYTES + (size_t)lane * 2)) * (float)min;
 }
 
-/* A block's nibbles from 32 bytes that hold another block's too. */
-static inline void k_nibbles_pack(uint8_t *codes, uint32_t lane, const uint8_t *qs, uint32_t shift)
+/* The nibbles of two blocks, the low ones of 32 bytes the first's. */
+static inline void two_nibbles_pack(uint8_t *codes, uint8_t *second, uint32_t lane, const uint8_t *qs)
 {
     for (uint32_t i = 0; i < 4; i++) {
-        uint32_t low = load_u32(qs + 4 * (size_t)i) >> shift & 0x0F0F0F0FU;
-        uint32_t high = load_u32(qs + 16 + 4 * (size_t)i) >> shift & 0x0F0F0F0FU;
-        store_u32(code_at(codes, i, lane), low | high << 4);
+        uint32_t a = load_u32(qs + 4 * (size_t)i), b = load_u32(qs + 16 + 4 * (size_t)i);
+        exchange_fields(&a, &b, 4, 0x0F0F0F0FU);
+        store_u32(code_at(codes, i, lane), a);
+        store_u32(code_at(second, i, lane), b);
     }
 }
 

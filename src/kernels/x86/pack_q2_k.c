@@ -3,15 +3,14 @@
 static void pack_q2_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 84;
-    uint8_t *to = panel + (size_t)s * PANEL_Q2K_BYTES;
+    uint8_t *to = panel + (size_t)s * PANEL_Q2K_BYTES, *codes = to + PANEL_Q2K_CODES;
 
     memcpy(to + (size_t)lane * 2, from + 80, 2);
     memcpy(to + PANEL_SCALE_BYTES + (size_t)lane * 2, from + 82, 2);
     for (size_t i = 0; i < 16; i++)
         to[64 + i * 16 + lane] = from[i];
-    for (uint32_t j = 0; j < 8; j++)
-        two_bits_pack(to + PANEL_Q2K_CODES + (size_t)j * PANEL_Q2_BLOCK, lane, from + 16 + (size_t)(j / 4) * 32,
-                      j % 4 * 2);
+    for (size_t half = 0; half < 2; half++)
+        two_bits_pack(codes + 4 * half * PANEL_Q2_BLOCK, PANEL_Q2_BLOCK, lane, from + 16 + 32 * half);
 }
 
 static void unpack_q2_k(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)

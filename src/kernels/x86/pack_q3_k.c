@@ -3,16 +3,14 @@
 static void pack_q3_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 110;
-    uint8_t *to = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
+    uint8_t *to = panel + pair_codes_at(s, PANEL_Q3K_BYTES), *codes = to + PANEL_Q3K_CODES;
 
     memcpy(panel + pair_scales_at(s, PANEL_Q3K_BYTES) + (size_t)lane * 2, from + 108, 2);
     for (size_t i = 0; i < 12; i++)
         to[i * 16 + lane] = from[96 + i];
-    for (uint32_t j = 0; j < 8; j++) {
-        uint8_t *codes = to + PANEL_Q3K_CODES + (size_t)j * PANEL_Q3_BLOCK;
-        two_bits_pack(codes, lane, from + 32 + (size_t)(j / 4) * 32, j % 4 * 2);
-        high_bits_pack(codes + PANEL_Q2_BLOCK, lane, from, j);
-    }
+    for (size_t half = 0; half < 2; half++)
+        two_bits_pack(codes + 4 * half * PANEL_Q3_BLOCK, PANEL_Q3_BLOCK, lane, from + 32 + 32 * half);
+    high_bits_pack(codes + PANEL_Q2_BLOCK, PANEL_Q3_BLOCK, lane, from);
 }
 
 static void unpack_q3_k(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)

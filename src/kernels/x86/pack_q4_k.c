@@ -3,12 +3,13 @@
 static void pack_q4_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 144;
-    uint8_t *to = panel + (size_t)s * PANEL_Q4K_BYTES;
+    uint8_t *to = panel + (size_t)s * PANEL_Q4K_BYTES, *codes = to + PANEL_Q4K_CODES;
 
     k_mins_pack(to, lane, from);
-    for (uint32_t j = 0; j < 8; j++)
-        k_nibbles_pack(to + PANEL_Q4K_CODES + (size_t)j * PANEL_Q4_BLOCK, lane,
-                       from + 16 + (size_t)(j / 2) * 32, j % 2 * 4);
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t *first = codes + 2 * i * PANEL_Q4_BLOCK;
+        two_nibbles_pack(first, first + PANEL_Q4_BLOCK, lane, from + 16 + 32 * i);
+    }
 }
 
 static void unpack_q4_k(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)

@@ -3,14 +3,14 @@
 static void pack_q5_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 176;
-    uint8_t *to = panel + (size_t)s * PANEL_Q5K_BYTES;
+    uint8_t *to = panel + (size_t)s * PANEL_Q5K_BYTES, *codes = to + PANEL_Q4K_CODES;
 
     k_mins_pack(to, lane, from);
-    for (uint32_t j = 0; j < 8; j++) {
-        uint8_t *codes = to + PANEL_Q4K_CODES + (size_t)j * PANEL_Q5_BLOCK;
-        k_nibbles_pack(codes, lane, from + 48 + (size_t)(j / 2) * 32, j % 2 * 4);
-        high_bits_pack(codes + PANEL_Q4_BLOCK, lane, from + 16, j);
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t *first = codes + 2 * i * PANEL_Q5_BLOCK;
+        two_nibbles_pack(first, first + PANEL_Q5_BLOCK, lane, from + 48 + 32 * i);
     }
+    high_bits_pack(codes + PANEL_Q4_BLOCK, PANEL_Q5_BLOCK, lane, from + 16);
 }
 
 static void unpack_q5_k(struct block32 *out, const uint8_t *panel, uint32_t b, uint32_t lane)

@@ -1,16 +1,6 @@
 #include "kernels/x86/pack.h"
 
-/* Block j of 8: four columns from k of low nibbles, and of the high two bits. */
-static uint32_t q6_k_low(const uint8_t *from, uint32_t j, size_t k)
-{
-    return load_u32(from + (size_t)(j / 4) * 64 + (size_t)(j % 2) * 32 + k) >> (j % 4 / 2 * 4) & 0x0F0F0F0FU;
-}
-
-static uint32_t q6_k_high(const uint8_t *from, uint32_t j, size_t k)
-{
-    return load_u32(from + 128 + (size_t)(j / 4) * 32 + k) >> (j % 4 * 2) & 0x03030303U;
-}
-
+/* Blocks 0 and 2, 1 and 3 of each half share their bytes. */
 static void pack_q6_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {
     const uint8_t *from = row + (size_t)s * 210;
@@ -19,17 +9,12 @@ static void pack_q6_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *
     memcpy(panel + pair_scales_at(s, PANEL_Q6K_BYTES) + (size_t)lane * 2, from + 208, 2);
     for (size_t i = 0; i < 16; i++)
         to[i * 16 + lane] = from[192 + i];
-    for (uint32_t j = 0; j < 8; j++) {
-        uint8_t *codes = to + PANEL_Q6K_CODES + (size_t)j * PANEL_Q6K_BLOCK;
-        uint32_t first = 0, second = 0;
-        for (uint32_t i = 0; i < 4; i++) {
-            size_t k = 4 * (size_t)i;
-            store_u32(code_at(codes, i, lane), q6_k_low(from, j, k) | q6_k_low(from, j, k + 16) << 4);
-            first |= q6_k_high(from, j, k) << (2 * i);
-            second |= q6_k_high(from, j, k + 16) << (2 * i);
-        }
-        store_u32(code_at(codes + PANEL_Q4_BLOCK, 0, lane), first);
-        store_u32(code_at(codes + PANEL_Q4_BLOCK, 1, lane), second);
+    for (size_t half = 0; half < 2; half++) {
+        uint8_t *codes = to + PANEL_Q6K_CODES + half * 4 * PANEL_Q6K_BLOCK;
+        for (size_t i = 0; i < 2; i++)
+            two_nibbles_pack(codes + i * PANEL_Q6K_BLOCK, codes + (i + 2) * PANEL_Q6K_BLOCK, lane,
+                             from + 64 * half + 32 * i);
+        two_bits_pack(codes + PANEL_Q4_BLOCK, PANEL_Q6K_BLOCK, lane, from + 128 + 32 * half);
     }
 }
 
