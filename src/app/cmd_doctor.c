@@ -92,6 +92,20 @@ static void print_finding(const struct jv *f, const struct jv *all)
     putchar('\n');
 }
 
+/* Many blockers are often one: the node that all of them are of is named at once. */
+static void print_not_ready(const struct jv *findings, size_t n_blockers)
+{
+    const char *node = jv_get_text(jv_at(findings, 0), "node", NULL);
+    for (size_t i = 1; node && i < n_blockers; i++)
+        if (strcmp(jv_get_text(jv_at(findings, i), "node", ""), node) != 0)
+            node = NULL;
+    printf("%sNOT READY%s: %zu blocker%s", paint("\033[1;31m"), paint("\033[0m"), n_blockers,
+           n_blockers == 1 ? "" : "s");
+    if (node && n_blockers > 1)
+        printf(", all of node %.8s", node);
+    puts(n_blockers ? ".\n" : ": what is done has not been proved yet, ask again in a second.\n");
+}
+
 static void print_verdict(const struct jv *verdict)
 {
     const struct jv *findings = jv_get(verdict, "findings");
@@ -104,8 +118,7 @@ static void print_verdict(const struct jv *verdict)
         printf("%sREADY%s: a probe token has passed through every layer of %s.\n\n", paint("\033[1;32m"),
                paint("\033[0m"), jv_get_text(verdict, "model", "the model"));
     else
-        printf("%sNOT READY%s: %zu blocker%s.\n\n", paint("\033[1;31m"), paint("\033[0m"), n_blockers,
-               n_blockers == 1 ? "" : "s");
+        print_not_ready(findings, n_blockers);
     for (size_t i = 0; i < jv_count(findings); i++) {
         bool is_info = strcmp(jv_get_text(jv_at(findings, i), "severity", ""), "info") == 0;
         if (!is_info)
@@ -127,6 +140,15 @@ static bool is_stopped(int pid)
     return name_end && (name_end[2] == 'T' || name_end[2] == 't');
 }
 
+static bool tell_if_stopped(const struct run_entry *entry)
+{
+    if (!is_stopped(entry->pid))
+        return false;
+    fprintf(stderr, "shoal doctor: process %d (%s, port %u) is stopped and answers nothing: kill -CONT %d\n",
+            entry->pid, entry->role, entry->port, entry->pid);
+    return true;
+}
+
 /* Asks the processes of this machine one after the other until one answers; those that do not are told on
  * stderr. NOT_FOUND: none runs. */
 static enum status ask_any(struct jv **out, struct error *err)
@@ -134,15 +156,16 @@ static enum status ask_any(struct jv **out, struct error *err)
     struct run_entry *entries = mem_array(PROCESSES_MAX, sizeof *entries);
     size_t n = run_folder_list(entries, PROCESSES_MAX);
     enum status status = STATUS_NOT_FOUND;
-    for (size_t i = 0; i < n && status; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct client client = {0};
         int http;
+        if (!status) { /* one has answered; of the others only what they cannot say themselves */
+            tell_if_stopped(&entries[i]);
+            continue;
+        }
         snprintf(client.url, sizeof client.url, "%s", entries[i].url);
         status = client_call(&client, "/api/v1/verdict", NULL, ASK_TIMEOUT_MS, out, &http, err);
-        if (status && is_stopped(entries[i].pid))
-            fprintf(stderr, "shoal doctor: process %d (%s) is stopped and answers nothing: kill -CONT %d\n",
-                    entries[i].pid, entries[i].role, entries[i].pid);
-        else if (status)
+        if (status && !tell_if_stopped(&entries[i]))
             fprintf(stderr, "shoal doctor: process %d (%s) does not answer: %s\n", entries[i].pid,
                     entries[i].role, err->text);
     }

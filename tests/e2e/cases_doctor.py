@@ -96,6 +96,13 @@ def stopped(box):
         r = s.client("doctor", timeout=30)
         check(f"kill -CONT {serve.pid}" in r.err, r.err)
         check("READY" in r.out, r.out, r.err)
+        serve.signal(18)
+        wait_for(lambda: serve.is_ready() and len(serve.status()["nodes"]) == 4, 10, "ready again")
+        node = s.processes[1]
+        node.signal(19)
+        wait_for(lambda: len(serve.blockers()) == 4, 6, "its four shards are missed")
+        r = s.client("doctor", timeout=30)
+        check(f"kill -CONT {node.pid}" in r.err and r.out.startswith("NOT READY: 4 blockers, all of node "), r.out, r.err)
 
 
 def http_server(stack):
