@@ -347,6 +347,7 @@ static void run_batch(struct engine *engine)
     pthread_mutex_lock(&engine->lock);
     engine->load.tokens_done += computed ? engine->batch->n_rows : 0;
     engine->load.busy_us += took_us;
+    engine->load.scratch_bytes = forward_scratch_bytes(engine->forward);
     pthread_mutex_unlock(&engine->lock);
 }
 

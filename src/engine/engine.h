@@ -93,7 +93,7 @@ void engine_forget(struct engine *engine, uint64_t sequence);
 struct engine_load { /* a moment's view, for records and metrics */
     uint32_t n_sequences, n_queued;
     uint64_t tokens_done, busy_us;
-    size_t kv_bytes;
+    size_t kv_bytes, scratch_bytes;
     uint32_t n_embd; /* of the weights held; 0 without any */
 };
 struct engine_load engine_load(const struct engine *engine);

@@ -8,6 +8,7 @@
 #include "model/folder.h"
 #include "model/shards.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,11 +202,11 @@ static void check_truth(const struct manifest *manifest)
     shard_truth_free(&truth[1]);
 }
 
-static void check_model(const char *model)
+static void check_file(const char *model, char *path)
 {
     const struct kernels *levels[KERNELS_LEVELS_MAX];
     uint32_t n_levels = kernels_levels(levels);
-    char *path = model_path(model), *shards[2];
+    char *shards[2];
     struct manifest *manifest = split_in_two(path, shards);
     struct machine plain = machine_new((const char *const *)&path, 1, "ref", 1);
     float *want = logits_of(&plain, N_TOKENS);
@@ -222,6 +223,12 @@ static void check_model(const char *model)
     mem_free(want);
     mem_free(shards[0]);
     mem_free(shards[1]);
+}
+
+static void check_model(const char *model)
+{
+    char *path = model_path(model);
+    check_file(model, path);
     mem_free(path);
 }
 
@@ -234,9 +241,110 @@ static void every_way_gives_the_same_bits(void **state)
         check_model(models[i]);
 }
 
+/* Those that the reference folder does not have: five layers, so that every kind of layer is there. */
+static void others_give_the_same_bits(void **state)
+{
+    static const enum arch others[] = {ARCH_OLMO2, ARCH_GRANITE, ARCH_SMOLLM3};
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct tiny_model model = tiny_model_default();
+        model.arch = others[i];
+        model.n_layers = 5;
+        char *path = tiny_file(&model);
+        check_file(arch_name(others[i]), path);
+        tiny_file_remove(path);
+    }
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------
+ */
+
+#define N_FULL 5 /* steps: the first alone, the others as one batch while it runs */
+
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    uint32_t n_left;
+};
+
+static void one_ended(struct engine_step *step)
+{
+    struct waiting *waiting = step->owner;
+    pthread_mutex_lock(&waiting->lock);
+    waiting->n_left--;
+    pthread_cond_signal(&waiting->ended);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+/* Sequences of all slots, as long as a step may be, in one batch. */
+static void run_full(const struct machine *m, float *logits)
+{
+    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, N_FULL};
+    uint32_t *tokens = rig_tokens(ENGINE_STEP_TOKENS_MAX, m->hp->n_vocab, 5);
+    struct engine_step steps[N_FULL];
+
+    for (uint32_t i = 0; i < N_FULL; i++) {
+        steps[i] = (struct engine_step){.sequence = 1 + i,
+                                        .n_tokens = ENGINE_STEP_TOKENS_MAX,
+                                        .tokens = tokens,
+                                        .layer_end = m->hp->n_layers,
+                                        .logits_out = i == N_FULL - 1 ? logits : NULL,
+                                        .done = one_ended,
+                                        .owner = &waiting};
+        engine_submit(m->engine, &steps[i]);
+    }
+    pthread_mutex_lock(&waiting.lock);
+    while (waiting.n_left)
+        pthread_cond_wait(&waiting.ended, &waiting.lock);
+    pthread_mutex_unlock(&waiting.lock);
+    for (uint32_t i = 0; i < N_FULL; i++)
+        assert_int_equal(steps[i].result, STEP_OK);
+    mem_free(tokens);
+}
+
+static void check_memory(const char *model)
+{
+    char *path = model_path(model);
+    struct engine_config config = {.n_threads = 2, .n_ctx = ENGINE_STEP_TOKENS_MAX, .n_slots = N_FULL};
+    struct machine m = {.n_parts = 1};
+    struct weights_size size;
+    struct error err;
+
+    rig_must(kernels_select_level(&config.kernels, rig_fastest(), &err), &err);
+    rig_must(weights_measure(&size, path, config.kernels, &err), &err);
+    rig_must(engine_create(&m.engine, &config, &err), &err);
+    rig_must(weights_load(&m.parts[0], path, config.kernels, 2, NULL, &err), &err);
+    rig_must(engine_add(m.engine, m.parts[0], &err), &err);
+    m.hp = weights_hparams(m.parts[0]);
+    assert_int_equal(size.bytes, weights_bytes(m.parts[0]));
+    assert_true(size.bytes >= size.file_bytes && size.bytes < size.file_bytes + size.file_bytes / 20);
+
+    float *logits = mem_array((size_t)ENGINE_STEP_TOKENS_MAX * m.hp->n_vocab, sizeof *logits);
+    run_full(&m, logits);
+    struct engine_load load = engine_load(m.engine);
+    size_t told = engine_bytes_needed(&config, m.hp, 0, m.hp->n_layers),
+           took = load.kv_bytes + load.scratch_bytes;
+    if (took > told + told / 20 || told > took + took / 20)
+        fail_msg("%s: %zu bytes beside the weights were foretold, %zu taken", model, told, took);
+    mem_free(logits);
+    machine_free(&m);
+    mem_free(path);
+}
+
+static void memory_is_as_foretold(void **state)
+{
+    (void)state;
+    if (is_absent())
+        skip();
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        check_memory(models[i]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_gives_the_same_bits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_gives_the_same_bits),
+                                       cmocka_unit_test(others_give_the_same_bits),
+                                       cmocka_unit_test(memory_is_as_foretold)};
     const char *tmp = getenv("TMPDIR");
     folder = mem_format("%s/shoal-test-arch-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(folder))

@@ -1,4 +1,4 @@
-/* tiny_model - a small llama model with random weights, written as a GGUF file, so that the engine's tests need
+/* tiny_model - a small model with random weights, written as a GGUF file, so that the engine's tests need
  * nothing from outside. The weights come from a seed; quantised ones are quantised here by the formats' own
  * definitions (whether that is right is compared elsewhere, with llama.cpp's files). */
 #ifndef TESTS_TINY_MODEL_H
@@ -15,6 +15,7 @@
 #include <string.h>
 
 struct tiny_model {
+    enum arch arch; /* one without experts, biases and fused matrices */
     uint32_t n_layers, n_vocab, n_embd, n_heads, n_kv_heads, n_ff;
     enum tensor_type types[4]; /* of matrices, taken in turn */
     bool is_tied;
@@ -113,19 +114,56 @@ static inline void tiny_write_tensor(struct gguf_writer *w, const struct gguf_te
     mem_free(data);
 }
 
+static inline void tiny_key_u32(struct gguf_writer *w, const char *arch, const char *name, uint32_t value)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", arch, name);
+    gguf_writer_add_u32(w, key, value);
+}
+
+static inline void tiny_key_f32(struct gguf_writer *w, const char *arch, const char *name, float value)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", arch, name);
+    gguf_writer_add_f32(w, key, value);
+}
+
 static inline void tiny_add_keys(struct gguf_writer *w, const struct tiny_model *m)
 {
-    gguf_writer_add_string(w, "general.architecture", "llama");
-    gguf_writer_add_u32(w, "llama.block_count", m->n_layers);
-    gguf_writer_add_u32(w, "llama.context_length", 512);
-    gguf_writer_add_u32(w, "llama.vocab_size", m->n_vocab);
-    gguf_writer_add_u32(w, "llama.embedding_length", m->n_embd);
-    gguf_writer_add_u32(w, "llama.feed_forward_length", m->n_ff);
-    gguf_writer_add_u32(w, "llama.attention.head_count", m->n_heads);
-    gguf_writer_add_u32(w, "llama.attention.head_count_kv", m->n_kv_heads);
-    gguf_writer_add_u32(w, "llama.rope.dimension_count", m->n_embd / m->n_heads);
-    gguf_writer_add_f32(w, "llama.attention.layer_norm_rms_epsilon", 1e-5F);
-    gguf_writer_add_f32(w, "llama.rope.freq_base", 10000.0F);
+    const char *arch = arch_name(m->arch);
+    gguf_writer_add_string(w, "general.architecture", arch);
+    tiny_key_u32(w, arch, "block_count", m->n_layers);
+    tiny_key_u32(w, arch, "context_length", 512);
+    tiny_key_u32(w, arch, "vocab_size", m->n_vocab);
+    tiny_key_u32(w, arch, "embedding_length", m->n_embd);
+    tiny_key_u32(w, arch, "feed_forward_length", m->n_ff);
+    tiny_key_u32(w, arch, "attention.head_count", m->n_heads);
+    tiny_key_u32(w, arch, "attention.head_count_kv", m->n_kv_heads);
+    tiny_key_u32(w, arch, "rope.dimension_count", m->n_embd / m->n_heads);
+    tiny_key_f32(w, arch, "attention.layer_norm_rms_epsilon", 1e-5F);
+    tiny_key_f32(w, arch, "rope.freq_base", 10000.0F);
+    if (m->arch == ARCH_OLMO2)
+        tiny_key_u32(w, arch, "attention.sliding_window", 9);
+    if (m->arch == ARCH_GRANITE) {
+        tiny_key_f32(w, arch, "embedding_scale", 3.5F);
+        tiny_key_f32(w, arch, "residual_scale", 0.22F);
+        tiny_key_f32(w, arch, "attention.scale", 0.1F);
+        tiny_key_f32(w, arch, "logit_scale", 2.5F);
+    }
+}
+
+/* One tensor of a layer, if the architecture has it; matrices take their types in turn. */
+static inline void tiny_add_layer_tensor(struct gguf_writer *w, struct gguf_tensor *list, size_t *n,
+                                         const struct tiny_model *m, const struct hparams *h,
+                                         enum tensor_role role, uint32_t layer, uint32_t *turn)
+{
+    struct tensor_shape shape = tensor_shape_of(h, role);
+    char name[GGUF_NAME_BYTES_MAX + 1];
+    if (tensor_need_of(h, role) != TENSOR_NEEDED)
+        return;
+    tensor_name(name, role, layer);
+    tiny_add_tensor(w, list, n, name, shape.n_dims > 1 ? m->types[(*turn)++ % 4] : TENSOR_TYPE_F32,
+                    shape.dims[0], shape.n_dims > 1 ? shape.dims[1] : 0);
 }
 
 /* Writes it to `path`. */
@@ -136,29 +174,25 @@ static inline void tiny_model_write(const struct tiny_model *m, const char *path
     struct rng rng = rng_seeded(m->seed);
     struct error err;
     size_t n = 0;
-    uint32_t kv = m->n_embd / m->n_heads * m->n_kv_heads, turn = 0;
-    const struct {
-        enum tensor_role role;
-        uint32_t n_cols, n_rows;
-    } roles[] = {{TENSOR_ATTN_NORM, m->n_embd, 0},
-                 {TENSOR_ATTN_Q, m->n_embd, m->n_embd},
-                 {TENSOR_ATTN_K, m->n_embd, kv},
-                 {TENSOR_ATTN_V, m->n_embd, kv},
-                 {TENSOR_ATTN_OUTPUT, m->n_embd, m->n_embd},
-                 {TENSOR_FFN_NORM, m->n_embd, 0},
-                 {TENSOR_FFN_GATE, m->n_embd, m->n_ff},
-                 {TENSOR_FFN_UP, m->n_embd, m->n_ff},
-                 {TENSOR_FFN_DOWN, m->n_ff, m->n_embd}};
+    uint32_t head_dim = m->n_embd / m->n_heads, turn = 0;
+    struct hparams h = {.arch = m->arch,
+                        .n_embd = m->n_embd,
+                        .n_heads = m->n_heads,
+                        .n_kv_heads = m->n_kv_heads,
+                        .head_dim_k = head_dim,
+                        .head_dim_v = head_dim,
+                        .n_ff = m->n_ff,
+                        .norm_spans_heads = m->arch == ARCH_OLMO2};
+    static const enum tensor_role roles[] = {
+        TENSOR_ATTN_NORM,   TENSOR_ATTN_Q,         TENSOR_ATTN_K,       TENSOR_ATTN_V,   TENSOR_ATTN_Q_NORM,
+        TENSOR_ATTN_K_NORM, TENSOR_ATTN_OUTPUT,    TENSOR_FFN_NORM,     TENSOR_FFN_GATE, TENSOR_FFN_UP,
+        TENSOR_FFN_DOWN,    TENSOR_ATTN_POST_NORM, TENSOR_FFN_POST_NORM};
 
     tiny_add_keys(w, m);
     tiny_add_tensor(w, list, &n, "token_embd.weight", m->types[turn++ % 4], m->n_embd, m->n_vocab);
     for (uint32_t layer = 0; layer < m->n_layers; layer++)
-        for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-            char name[GGUF_NAME_BYTES_MAX + 1];
-            tensor_name(name, roles[i].role, layer);
-            tiny_add_tensor(w, list, &n, name, roles[i].n_rows ? m->types[turn++ % 4] : TENSOR_TYPE_F32,
-                            roles[i].n_cols, roles[i].n_rows);
-        }
+        for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+            tiny_add_layer_tensor(w, list, &n, m, &h, roles[i], layer, &turn);
     tiny_add_tensor(w, list, &n, "output_norm.weight", TENSOR_TYPE_F32, m->n_embd, 0);
     if (!m->is_tied)
         tiny_add_tensor(w, list, &n, "output.weight", m->types[turn++ % 4], m->n_embd, m->n_vocab);
