@@ -104,20 +104,9 @@ static void on_fill(void *ctx, struct node_record *r)
         r->n_queued = load.n_queued;
         r->tokens_done = load.tokens_done;
         shards_report(node->shards, r);
-        shards_explain(node->shards, &r->findings);
     }
-    manifests_explain(node->manifests, &r->findings);
-    told_explain(node->told, &r->findings);
-    for (uint32_t i = 0; i < node->n_own_findings; i++) {
-        const struct node_own_finding *own = &node->own_findings[i];
-        struct finding *f =
-            finding_add(&r->findings, own->code, FINDING_NO_SHARD, &node->self, "%s", own->cause);
-        if (f) {
-            f->severity = own->severity;
-            f->since_ms = own->since_ms;
-            finding_set_action(f, "%s", own->action);
-        }
-    }
+    node_explain(node, &r->findings);
+    finding_list_cut(&r->findings, RECORD_FINDINGS_MAX);
 }
 
 /* --- settling -------------------------------------------------------------------------------------------- */
@@ -212,54 +201,6 @@ static void settle_manifest(struct node *node)
     roster_touch(node->roster);
 }
 
-static void emit_verdict(struct node *node)
-{
-    struct jv *json = verdict_to_json(&node->verdict, clock_ms(node->ports.clock));
-    node_emit(node, "verdict", json);
-    jv_free(json);
-}
-
-static void note_verdict(struct node *node)
-{
-    const struct finding *first = verdict_first(&node->verdict);
-    char code[64] = "";
-    if (first)
-        snprintf(code, sizeof code, "%s %d", finding_code_name(first->code), first->shard);
-    bool ready_changed = node->verdict.ready != node->was_ready;
-    if (node->joined && (ready_changed || strcmp(code, node->said_code) != 0)) {
-        if (ready_changed)
-            timeline_add(node->timeline, clock_ms(node->ports.clock), &node->self, -1,
-                         node->verdict.ready ? "ready" : "not ready");
-        node->was_ready = node->verdict.ready;
-        memcpy(node->said_code, code, sizeof code);
-        node_print_readiness(node);
-        if (ready_changed)
-            node_print_report(node);
-        emit_verdict(node);
-    }
-}
-
-void node_compute_verdict(struct node *node)
-{
-    struct finding_list local = {0}, placement = {0};
-    uint64_t now = clock_ms(node->ports.clock);
-    discovery_explain(node->discovery, &local);
-    if (node->coordinator)
-        coordinator_explain(node->coordinator, &placement);
-    struct verdict_view view = {.now_ms = now,
-                                .roster = node->roster,
-                                .manifest = node->manifest,
-                                .readiness = node->readiness,
-                                .local = &local,
-                                .placement = &placement,
-                                .n_shards_expected = node_n_expected(node)};
-    verdict_free(&node->verdict);
-    verdict_compute(&node->verdict, &view);
-    verdict_remember(node->memory, &node->verdict, now);
-    finding_list_free(&local);
-    finding_list_free(&placement);
-}
-
 static void join(struct node *node);
 
 static void on_settle(void *arg)
@@ -280,7 +221,7 @@ static void on_settle(void *arg)
         coordinator_consider(node->coordinator);
     readiness_consider(node->readiness);
     node_compute_verdict(node);
-    note_verdict(node);
+    node_note_verdict(node);
     if (node->frontdoor)
         frontdoor_consider(node->frontdoor);
 }
@@ -311,7 +252,7 @@ static void on_host_time(void *arg)
     node->ports.look_at_host(&node->host);
     uint64_t change = before.ram_free > node->host.ram_free ? before.ram_free - node->host.ram_free
                                                             : node->host.ram_free - before.ram_free;
-    if (change > node->host.ram_total / 50 || load_changed(node))
+    if (change > node->host.ram_total / 50 || load_changed(node) || node_findings_are_old(node))
         roster_touch(node->roster);
     node_changed(node); /* waits grow long: findings change with time */
     clock_timer_set(node->ports.clock, node->host_timer, HOST_LOOK_MS / 3);
@@ -404,6 +345,7 @@ struct node *node_new(const struct node_config *config, const struct node_ports 
     node->join_timer = clock_timer_new(ports->clock, on_join_time, node);
     node->timeline = timeline_new(node->started_ms);
     node->memory = verdict_memory_new();
+    node->log = verdict_log_new();
     node->roster =
         roster_new(ports->clock, &node->ports.links, config->pair, config->epoch, &roster_events, node);
     node->commands = commands_new(ports->clock, &node->ports.links, &node->self);
@@ -495,6 +437,7 @@ void node_free(struct node *node)
     clock_timer_free(clock, node->stop_timer);
     timeline_free(node->timeline);
     verdict_memory_free(node->memory);
+    verdict_log_free(node->log);
     verdict_free(&node->verdict);
     for (uint32_t i = 0; i < node->n_own_findings; i++) {
         mem_free(node->own_findings[i].cause);

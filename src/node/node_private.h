@@ -1,6 +1,6 @@
 /* The inside of a node, shared by the files that make it: node.c (composition and life), node_events.c (who is
- * told of what), node_lines.c (what it prints), node_status.c (what it shows), node_commands.c (what it is
- * told). */
+ * told of what), node_lines.c (what it prints), node_status.c (what it shows), node_findings.c (what it knows
+ * of what is wrong, and the verdict), node_commands.c (what it is told). */
 #ifndef NODE_NODE_PRIVATE_H
 #define NODE_NODE_PRIVATE_H
 
@@ -12,6 +12,7 @@
 #include "node/timeline.h"
 #include "node/told.h"
 #include "node/verdict.h"
+#include "node/verdict_log.h"
 
 struct node_own_finding { /* set from outside: node_set_finding */
     enum finding_code code;
@@ -40,6 +41,7 @@ struct node {
     struct told *told;
     struct timeline *timeline;
     struct verdict_memory *memory;
+    struct verdict_log *log;
 
     const struct manifest *manifest; /* as the modules were told last */
     bool has_tokenizer;
@@ -54,7 +56,8 @@ struct node {
 
     struct verdict verdict; /* as of the last settling */
     bool verdict_known, was_ready, said_not_found;
-    char said_code[64]; /* the blocker that was logged last */
+    char said_code[96];     /* the blocker that was logged last */
+    uint64_t said_findings; /* a hash of those in our record */
     struct node_own_finding own_findings[NODE_OWN_FINDINGS_MAX];
     uint32_t n_own_findings;
     struct {
@@ -66,7 +69,12 @@ struct node {
 
 uint32_t node_n_expected(const struct node *node); /* shards; 0: unknown */
 void node_changed(struct node *node);              /* settle soon */
+
+/* node_findings.c */
+void node_explain(const struct node *node, struct finding_list *out); /* all that this process knows */
 void node_compute_verdict(struct node *node);
+void node_note_verdict(struct node *node);           /* says what changed: lines, log, watchers */
+bool node_findings_are_old(const struct node *node); /* those in our record name numbers that have changed */
 
 /* node_events.c */
 void node_on_roster_changed(void *ctx, const struct roster_entry *entry);

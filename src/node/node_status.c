@@ -66,33 +66,6 @@ void node_set_api(struct node *node, const char *url)
     roster_touch(node->roster);
 }
 
-void node_set_finding(struct node *node, enum finding_code code, enum severity severity, const char *cause,
-                      const char *action)
-{
-    node_clear_finding(node, code);
-    if (node->n_own_findings == NODE_OWN_FINDINGS_MAX)
-        return;
-    node->own_findings[node->n_own_findings++] =
-        (struct node_own_finding){.code = code,
-                                  .severity = severity,
-                                  .cause = mem_string(cause),
-                                  .action = mem_string(action),
-                                  .since_ms = clock_ms(node->ports.clock)};
-    roster_touch(node->roster);
-}
-
-void node_clear_finding(struct node *node, enum finding_code code)
-{
-    for (uint32_t i = 0; i < node->n_own_findings; i++)
-        if (node->own_findings[i].code == code) {
-            mem_free(node->own_findings[i].cause);
-            mem_free(node->own_findings[i].action);
-            node->own_findings[i] = node->own_findings[--node->n_own_findings];
-            roster_touch(node->roster);
-            return;
-        }
-}
-
 /* --- status ---------------------------------------------------------------------------------------------- */
 
 static struct jv *holders(const struct node *node, uint32_t shard)

@@ -1,9 +1,10 @@
 /* verdict - ready, or the ordered findings that block it: a pure function of what this node knows. Every node
  * computes it alike from the roster; what only one node can know travels in that node's record.
  *
- * Order: stage, then shard. Root causes come before consequences; a consequence has caused_by and is no
- * blocker. A finding about a shard that another live node has LOADED blocks nothing and becomes a warning. A
- * dead node's shard is SHARD_NOT_DISCOVERED; PEER_UNREACHABLE is for a node that others still reach. */
+ * Each fact is there once, whoever tells it. Order: stage, then shard. Root causes come before consequences; a
+ * consequence has caused_by and is no blocker. A finding about a shard that another live node has LOADED blocks
+ * nothing and becomes a warning. A dead node's shard is SHARD_NOT_DISCOVERED; PEER_UNREACHABLE is for a node
+ * that others still reach. */
 #ifndef NODE_VERDICT_H
 #define NODE_VERDICT_H
 
@@ -11,6 +12,10 @@
 #include "node/readiness.h"
 #include "swarm/roster.h"
 #include "wire/finding.h"
+
+/* LINK_SLOW: a round trip of so much, and so many times that of half the links. */
+#define VERDICT_SLOW_RTT_US 50000
+#define VERDICT_SLOW_TIMES  8
 
 enum stage_state { STAGE_OK, STAGE_BLOCKED, STAGE_UNKNOWN };
 
@@ -27,7 +32,8 @@ struct verdict_view {
     const struct roster *roster;
     const struct manifest *manifest;      /* NULL: none yet */
     const struct readiness *readiness;    /* NULL: a process that takes no part (tests) */
-    const struct finding_list *local;     /* of this process only: keys, entry, announcements, links */
+    const struct finding_list *local;     /* what this process knows; it travels in its record */
+    bool local_is_all;                    /* our own record says nothing beside: it may be a moment older */
     const struct finding_list *placement; /* a coordinator's: NOT_ENOUGH_MEMORY, NO_NODE_FOR_SHARD; NULL */
     uint32_t n_shards_expected;           /* the manifest's or --total-shards; 0: unknown */
 };

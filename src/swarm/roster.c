@@ -45,13 +45,61 @@ static struct roster_entry *find(const struct roster *roster, const struct node_
     return found ? roster->entries[at] : NULL;
 }
 
-static struct roster_entry *insert(struct roster *roster, const struct node_id *id)
+static void entry_free(struct roster_entry *entry)
+{
+    record_free(&entry->record);
+    buffer_free(&entry->signed_form);
+    mem_free(entry);
+}
+
+/* How many unlinked nodes we know of by this peer only; those without links of their own count to nobody. */
+static size_t n_brought(const struct roster *roster, const struct node_id *via)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < roster->n; i++)
+        n += !roster->entries[i]->linked && !roster->entries[i]->is_self &&
+             node_id_equal(&roster->entries[i]->via, via);
+    return n;
+}
+
+/* Takes out the one that gives way to a newcomer that `via` brings (zero: it comes itself). False: nobody does.
+ */
+static bool make_room(struct roster *roster, const struct node_id *via)
+{
+    size_t best = roster->n, most = 0, own = node_id_is_zero(via) ? 0 : n_brought(roster, via);
+    for (size_t i = 0; i < roster->n; i++) {
+        const struct roster_entry *entry = roster->entries[i];
+        if (entry->linked || entry->is_self)
+            continue;
+        size_t n = n_brought(roster, &entry->via);
+        bool may = node_id_is_zero(via) || n > own + 1 || !entry->alive;
+        const struct roster_entry *than = best < roster->n ? roster->entries[best] : NULL;
+        bool is_worse =
+            !than || (than->alive && !entry->alive) ||
+            (than->alive == entry->alive && (n > most || (n == most && entry->heard_ms < than->heard_ms)));
+        if (may && is_worse) {
+            best = i;
+            most = n;
+        }
+    }
+    if (best == roster->n)
+        return false;
+    entry_free(roster->entries[best]);
+    roster->n--;
+    memmove(&roster->entries[best], &roster->entries[best + 1], (roster->n - best) * sizeof roster->entries[0]);
+    return true;
+}
+
+static struct roster_entry *insert(struct roster *roster, const struct node_id *id, const struct node_id *via)
 {
     bool found;
     size_t at = search(roster, id, &found);
     ASSERT(!found);
-    if (roster->n == ROSTER_NODES_MAX)
-        return NULL;
+    if (roster->n == ROSTER_NODES_MAX) {
+        if (!make_room(roster, via))
+            return NULL;
+        at = search(roster, id, &found);
+    }
     struct roster_entry *entry = mem_new(sizeof *entry);
     entry->record.id = *id;
     entry->changed_ms = clock_ms(roster->clock); /* not alive as far as we know, since now */
@@ -60,13 +108,6 @@ static struct roster_entry *insert(struct roster *roster, const struct node_id *
     roster->entries[at] = entry;
     roster->n++;
     return entry;
-}
-
-static void entry_free(struct roster_entry *entry)
-{
-    record_free(&entry->record);
-    buffer_free(&entry->signed_form);
-    mem_free(entry);
 }
 
 static void fill_links(struct roster *roster, struct node_record *own)
@@ -84,6 +125,29 @@ static void fill_links(struct roster *roster, struct node_record *own)
     }
 }
 
+/* What passes a record's limit loses its evidence, then its last findings: better than to be unknown. */
+static void sign(struct roster *roster)
+{
+    struct node_record *own = &roster->self->record;
+    struct buffer *out = &roster->self->signed_form;
+    buffer_clear(out);
+    record_sign(out, own, roster->pair);
+    for (uint32_t i = 0; out->failed && i < own->findings.n; i++) {
+        jv_free(own->findings.items[i].evidence);
+        own->findings.items[i].evidence = NULL;
+    }
+    while (out->failed && own->findings.n) {
+        buffer_clear(out);
+        record_sign(out, own, roster->pair);
+        if (out->failed)
+            finding_list_cut(&own->findings, own->findings.n / 2);
+    }
+    if (!out->failed)
+        return;
+    buffer_clear(out);
+    record_sign(out, own, roster->pair);
+}
+
 static void publish(struct roster *roster)
 {
     struct node_record *own = &roster->self->record;
@@ -94,8 +158,7 @@ static void publish(struct roster *roster)
     own->now_ms = clock_ms(roster->clock);
     own->wall_ms = clock_wall_ms(roster->clock);
     roster->self->heard_ms = own->now_ms;
-    buffer_clear(&roster->self->signed_form);
-    record_sign(&roster->self->signed_form, own, roster->pair);
+    sign(roster);
     if (roster->self->signed_form.failed) {
         log_error("our own record passes %d bytes and cannot be published", RECORD_BYTES_MAX);
         return;
@@ -172,9 +235,28 @@ static void forget_dead(struct roster *roster)
     roster->n = kept;
 }
 
+/* A round trip that is another than what we said of it by far. */
+static bool links_changed(const struct roster *roster)
+{
+    const struct node_record *own = &roster->self->record;
+    for (uint32_t i = 0; i < own->n_links; i++) {
+        struct link_info info;
+        uint32_t said = own->links[i].rtt_us;
+        if (!roster->links->ops->info(roster->links->self, &own->links[i].peer, &info) || !info.rtt_us)
+            continue;
+        uint32_t least = info.rtt_us < said ? info.rtt_us : said,
+                 most = info.rtt_us > said ? info.rtt_us : said;
+        if (!said || (most - least > ROSTER_RTT_CHANGE_US && most / 2 > least))
+            return true;
+    }
+    return false;
+}
+
 static void on_digest_time(void *arg)
 {
     struct roster *roster = arg;
+    if (links_changed(roster))
+        roster_touch(roster);
     for (size_t i = 0; i < roster->n; i++)
         if (roster->entries[i]->linked)
             send_digest(roster, &roster->entries[i]->record.id);
@@ -193,7 +275,7 @@ struct roster *roster_new(const struct clock *clock, const struct links *links, 
     roster->ctx = ctx;
     struct node_id id;
     memcpy(id.bytes, pair->public_key.bytes, sizeof id.bytes);
-    roster->self = insert(roster, &id);
+    roster->self = insert(roster, &id, &(struct node_id){0});
     roster->self->is_self = roster->self->alive = true;
     roster->self->record.epoch = epoch;
     roster->push_timer = clock_timer_new(clock, on_push, roster);
@@ -218,7 +300,7 @@ void roster_on_up(struct roster *roster, const struct node_id *peer)
 {
     struct roster_entry *entry = find(roster, peer);
     if (!entry)
-        entry = insert(roster, peer);
+        entry = insert(roster, peer, &(struct node_id){0});
     if (!entry) {
         roster->links->ops->drop(roster->links->self, peer, LINK_FAULT_QUEUE_FULL, "the roster is full");
         return;
@@ -242,7 +324,19 @@ void roster_on_down(struct roster *roster, const struct node_id *peer)
     roster_touch(roster);
 }
 
-static enum status take_record(struct roster *roster, struct bytes payload, struct error *err)
+/* Peers that have no link with its owner hear of it from us now, others from itself. */
+static void pass_on(struct roster *roster, const struct roster_entry *entry, const struct node_id *from)
+{
+    for (size_t i = 0; i < roster->n; i++) {
+        const struct node_id *to = &roster->entries[i]->record.id;
+        if (roster->entries[i]->linked && !node_id_equal(to, from) && !node_id_equal(to, &entry->record.id) &&
+            !roster_linked(roster, to, &entry->record.id))
+            (void)links_send(roster->links, to, FRAME_RECORD, buffer_view(&entry->signed_form));
+    }
+}
+
+static enum status take_record(struct roster *roster, const struct node_id *from, struct bytes payload,
+                               struct error *err)
 {
     struct node_record record;
     enum status status = record_open(&record, payload, err);
@@ -254,7 +348,7 @@ static enum status take_record(struct roster *roster, struct bytes payload, stru
         return STATUS_OK;
     }
     if (!entry)
-        entry = insert(roster, &record.id);
+        entry = insert(roster, &record.id, from);
     if (!entry) {
         record_free(&record);
         return STATUS_OK;
@@ -264,6 +358,8 @@ static enum status take_record(struct roster *roster, struct bytes payload, stru
     buffer_clear(&entry->signed_form);
     buffer_bytes(&entry->signed_form, payload.data, payload.size);
     entry->heard_ms = clock_ms(roster->clock);
+    if (!roster->hold_pushes)
+        pass_on(roster, entry, from);
     refresh_alive(roster);
     roster->events.changed(roster->ctx, entry);
     return STATUS_OK;
@@ -321,7 +417,7 @@ enum status roster_on_frame(struct roster *roster, const struct node_id *peer, e
 {
     switch (kind) {
     case FRAME_RECORD:
-        return take_record(roster, payload, err);
+        return take_record(roster, peer, payload, err);
     case FRAME_DIGEST:
         return take_digest(roster, peer, payload, err);
     case FRAME_WANT:

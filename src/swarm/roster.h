@@ -1,8 +1,13 @@
 /* roster - what this process knows of all nodes: their records, how fresh, and who is alive.
  *
- * Every node owns one record. A change is pushed to all linked peers at once; every 2 s digests are
- * exchanged and what is missing is asked for, so a lost push heals by itself. Records are signed and passed on
- * unchanged, so a node is known also to those it has no link with. Age is measured by our own monotonic clock.
+ * Every node owns one record. A change is pushed to all linked peers at once, who pass it on at once to those
+ * of theirs that have no link with its owner; every 2 s digests are exchanged and what is missing is asked for,
+ * so a lost push heals by itself. Records are signed and passed on unchanged, so a node is known also to those
+ * it has no link with. Age is measured by our own monotonic clock.
+ *
+ * Anybody with the swarm key can make identities, so records are bounded by who brought them: when the roster
+ * is full, one of a peer that brought more gives way to one of a peer that brought fewer, the dead first; a
+ * peer with a link to us and ourselves never give way.
  *
  * alive: ourselves; a peer whose link is up; a node that a linked peer lists among its links.
  * Owner: the node. Thread: loop. */
@@ -13,10 +18,11 @@
 #include "swarm/links.h"
 #include "wire/record.h"
 
-#define ROSTER_NODES_MAX 1024
-#define ROSTER_DIGEST_MS 2000
-#define ROSTER_PUSH_MS   10               /* changes within this time travel together */
-#define ROSTER_FORGET_MS (10 * 60 * 1000) /* a dead node's record is dropped after this */
+#define ROSTER_NODES_MAX     1024
+#define ROSTER_DIGEST_MS     2000
+#define ROSTER_PUSH_MS       10               /* changes within this time travel together */
+#define ROSTER_RTT_CHANGE_US 5000             /* and by half: a round trip is told anew */
+#define ROSTER_FORGET_MS     (10 * 60 * 1000) /* a dead node's record is dropped after this */
 
 struct roster_entry {
     struct node_record record;
@@ -24,6 +30,7 @@ struct roster_entry {
     bool is_self, linked, alive;
     uint64_t heard_ms;   /* when a newer record last came, our clock */
     uint64_t changed_ms; /* when `alive` last changed */
+    struct node_id via;  /* the peer that brought its first record; zero: a link with itself */
 };
 
 struct roster_events {

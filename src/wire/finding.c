@@ -132,6 +132,14 @@ void finding_list_append(struct finding_list *to, const struct finding *finding)
     slot->evidence = finding->evidence ? jv_copy(finding->evidence) : NULL;
 }
 
+void finding_list_remove(struct finding_list *list, uint32_t index)
+{
+    ASSERT(index < list->n);
+    finding_release(&list->items[index]);
+    list->n--;
+    memmove(&list->items[index], &list->items[index + 1], (list->n - index) * sizeof *list->items);
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct finding *x = a, *y = b;
@@ -151,6 +159,15 @@ void finding_list_sort(struct finding_list *list)
 {
     if (list->n)
         qsort(list->items, list->n, sizeof *list->items, compare);
+}
+
+void finding_list_cut(struct finding_list *list, uint32_t n)
+{
+    if (list->n <= n)
+        return;
+    finding_list_sort(list);
+    while (list->n > n)
+        finding_release(&list->items[--list->n]);
 }
 
 struct jv *finding_to_json(const struct finding *finding, uint64_t now_ms)

@@ -413,6 +413,83 @@ static void all_agree_in_a_chain(void **state)
     assert_int_equal(w->refused, STATUS_OK);
 }
 
+static void a_change_passes_along_a_chain_at_once(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i + 1 < N_NODES; i++)
+        connect_pair(w, i, i + 1);
+    fake_clock_run(&w->clock, N_NODES * ROSTER_DIGEST_MS + 200);
+    uint32_t n_sent = w->nodes[1].links.n_sent[FRAME_RECORD];
+    say(w, 0, "far");
+    fake_clock_run(&w->clock, ROSTER_PUSH_MS + 10); /* far from the next digest */
+    assert_true(says(w, N_NODES - 1, 0, "far"));
+    assert_int_equal(w->nodes[1].links.n_sent[FRAME_RECORD], n_sent + 1); /* passed on once */
+}
+
+/* A record of a new identity, brought by node `via` to node 0. */
+static void throw_away(struct world *w, int via)
+{
+    static struct node_record r; /* large */
+    struct key_pair pair;
+    struct buffer b;
+    struct error err;
+    key_pair_new(&pair);
+    r = (struct node_record){.epoch = 1, .version = 1, .role = ROLE_NODE};
+    memcpy(r.id.bytes, pair.public_key.bytes, sizeof r.id.bytes);
+    buffer_init(&b, 0);
+    record_sign(&b, &r, &pair);
+    assert_int_equal(roster_on_frame(w->nodes[0].roster, id_of(w, via), FRAME_RECORD, buffer_view(&b), &err),
+                     STATUS_OK);
+    buffer_free(&b);
+}
+
+static void a_flood_of_identities_displaces_nobody_who_is_linked(void **state)
+{
+    struct world *w = *state;
+    connect_pair(w, 0, 1); /* who floods */
+    connect_pair(w, 0, 2);
+    connect_pair(w, 2, 3); /* 3 is known by 2 only */
+    fake_clock_run(&w->clock, 2 * ROSTER_DIGEST_MS + 200);
+    assert_true(says(w, 0, 3, "m3"));
+    for (int i = 0; i < ROSTER_NODES_MAX + 200; i++)
+        throw_away(w, 1);
+    assert_int_equal(roster_count(w->nodes[0].roster), ROSTER_NODES_MAX);
+    for (int i = 1; i < N_NODES; i++)
+        assert_true(seen(w, 0, i) && seen(w, 0, i)->alive);
+    /* An honest newcomer finds room, by itself or by another peer. */
+    throw_away(w, 2);
+    assert_int_equal(roster_count(w->nodes[0].roster), ROSTER_NODES_MAX);
+    cut(w, 2, 3);
+    cut(w, 0, 2);
+    connect_pair(w, 0, 3);
+    fake_clock_run(&w->clock, 100);
+    assert_true(seen(w, 0, 3) && seen(w, 0, 3)->linked);
+}
+
+static void fill_too_much(void *ctx, struct node_record *own)
+{
+    fill(ctx, own);
+    for (int i = 0; i < RECORD_FINDINGS_MAX; i++) {
+        struct finding *f = finding_add(&own->findings, FINDING_DISK_FULL, i, NULL, "finding %d", i);
+        char text[2001] = {0};
+        memset(text, 'x', sizeof text - 1);
+        jv_set_text(finding_evidence(f), "text", text);
+    }
+}
+
+static void a_record_that_is_too_long_loses_evidence_and_is_published(void **state)
+{
+    static const struct roster_events too_much = {.fill = fill_too_much, .changed = changed};
+    struct world *w = *state;
+    struct node *node = &w->nodes[0];
+    roster_free(node->roster);
+    node->roster = roster_new(&w->clock.clock, &node->links.links, &node->pair, 2, &too_much, node);
+    connect_pair(w, 0, 1);
+    fake_clock_run(&w->clock, 100);
+    assert_true(says(w, 1, 0, "m0"));
+    assert_int_equal(seen(w, 1, 0)->record.findings.n, RECORD_FINDINGS_MAX);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -433,6 +510,9 @@ int main(void)
         T(a_prefix_finds_the_only_one),
         T(a_prefix_of_two_is_not_enough),
         T(all_agree_in_a_chain),
+        T(a_change_passes_along_a_chain_at_once),
+        T(a_flood_of_identities_displaces_nobody_who_is_linked),
+        T(a_record_that_is_too_long_loses_evidence_and_is_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

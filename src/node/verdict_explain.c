@@ -1,0 +1,377 @@
+/* What the roster shows (verdict_private.h): shards that nobody claims, models that differ, ids claimed twice,
+ * slow links. */
+#include "base/mem.h"
+#include "node/verdict_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOW_LINKS_LOOKED_AT 4096
+#define SLOW_LINKS_AMONG_MIN 3 /* fewer say nothing about what is usual */
+#define SLOW_LINKS_TOLD_MAX  8
+
+/* A node that a coordinator may give shards to: none were named for it and it has none yet. */
+static const struct roster_entry *first_idle_node(const struct roster *roster)
+{
+    for (size_t i = 0; i < roster_count(roster); i++) {
+        const struct roster_entry *entry = roster_at(roster, i);
+        bool has = false;
+        for (uint32_t k = 0; k < entry->record.n_shards; k++)
+            has |= entry->record.shards[k].assigned != ASSIGNED_NOT;
+        if (entry->alive && entry->record.role == ROLE_NODE && !has && !entry->record.draining)
+            return entry;
+    }
+    return NULL;
+}
+
+static void explain_lost(struct finding_list *out, const struct verdict_view *view, uint32_t shard,
+                         const struct roster_entry *lost)
+{
+    char id[NODE_ID_SHORT_BYTES], address[ADDRESS_TEXT_BYTES] = "address unknown";
+    const struct node_record *r = &lost->record;
+    node_id_short(id, &r->id);
+    if (r->n_addresses)
+        address_text(address, &r->addresses[0]);
+    struct finding *f =
+        finding_add(out, FINDING_SHARD_NOT_DISCOVERED, shard, &r->id,
+                    "shard %u was held by node %s (%s), lost %.1f s ago; no other live node claims it", shard,
+                    id, address, (double)(view->now_ms - lost->changed_ms) / 1000);
+    if (!f)
+        return;
+    f->since_ms = lost->changed_ms;
+    jv_set_text(finding_evidence(f), "address", address);
+    finding_set_action(f, "shoal node --shard-id %u", shard);
+}
+
+/* Who claimed the shard and is gone; the last one. NULL: nobody ever did. */
+const struct roster_entry *verdict_lost_holder(const struct roster *roster, uint32_t shard)
+{
+    const struct roster_entry *lost = NULL;
+    for (size_t i = 0; i < roster_count(roster); i++) {
+        const struct roster_entry *entry = roster_at(roster, i);
+        if (!entry->alive && shard_is_claimed_by(entry, shard) &&
+            (!lost || entry->changed_ms > lost->changed_ms))
+            lost = entry;
+    }
+    return lost;
+}
+
+static void explain_unclaimed(struct finding_list *out, const struct verdict_view *view, uint32_t shard)
+{
+    const struct roster_entry *lost = verdict_lost_holder(view->roster, shard);
+    const struct roster_entry *idle = first_idle_node(view->roster);
+    const struct roster_entry *coordinator = roster_coordinator(view->roster);
+    struct finding *f;
+    if (lost && !(idle && coordinator)) {
+        explain_lost(out, view, shard, lost);
+    } else if (idle && !coordinator) {
+        char id[NODE_ID_SHORT_BYTES];
+        node_id_short(id, &idle->record.id);
+        f = finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &idle->record.id,
+                        "node %s has no shard and waits to be given one; no coordinator was seen", id);
+        finding_set_action(f, "shoal load %u --node %s", shard, id);
+    } else if (idle) {
+        char id[NODE_ID_SHORT_BYTES], by[NODE_ID_SHORT_BYTES];
+        node_id_short(id, &idle->record.id);
+        node_id_short(by, &coordinator->record.id);
+        f = finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &idle->record.id,
+                        "node %s has no shard yet; coordinator %s is seen, its command has not come", id, by);
+        finding_set_action(f, "shoal load %u --node %s", shard, id);
+    } else {
+        f = finding_add(out, FINDING_SHARD_NOT_DISCOVERED, shard, NULL,
+                        "no live node claims shard %u (%u of %u discovered); it was never claimed", shard,
+                        roster_n_discovered(view->roster, view->n_shards_expected), view->n_shards_expected);
+        finding_set_action(f, "shoal node --shard-id %u", shard);
+    }
+}
+
+bool verdict_has(const struct finding_list *list, enum finding_code code, int64_t shard)
+{
+    for (uint32_t i = 0; list && i < list->n; i++)
+        if (list->items[i].code == code && (shard < 0 || list->items[i].shard == shard))
+            return true;
+    return false;
+}
+
+static bool has_shard_blocker(const struct finding_list *list, uint32_t shard)
+{
+    for (uint32_t i = 0; i < list->n; i++)
+        if (list->items[i].shard == (int32_t)shard && list->items[i].severity == SEVERITY_BLOCKER)
+            return true;
+    return false;
+}
+
+/* A claimed shard whose holder gave no finding of its own: its state says what it waits for. */
+static void explain_claimed(struct finding_list *out, const struct verdict_view *view, uint32_t shard)
+{
+    for (size_t i = 0; i < roster_count(view->roster); i++) {
+        const struct roster_entry *entry = roster_at(view->roster, i);
+        if (!entry->alive || !shard_is_claimed_by(entry, shard))
+            continue;
+        const struct record_shard *s = record_shard_find(&entry->record, shard);
+        char id[NODE_ID_SHORT_BYTES];
+        node_id_short(id, &entry->record.id);
+        struct finding *f;
+        if (!entry->record.has_manifest)
+            f = finding_add(out, FINDING_MANIFEST_MISSING, shard, &entry->record.id,
+                            "node %s has shard %u %s and waits for the manifest to check it by", id, shard,
+                            shard_state_name(s->state));
+        else
+            f = finding_add(out, FINDING_LOADING, shard, &entry->record.id, "shard %u on node %s is %s", shard,
+                            id, shard_state_name(s->state));
+        finding_set_action(f, "shoal status");
+        if (f)
+            f->eta_s = s->eta_s;
+        return;
+    }
+}
+
+void verdict_explain_shards(struct finding_list *out, const struct verdict_view *view, bool is_consequence)
+{
+    for (uint32_t shard = 0; shard < view->n_shards_expected; shard++) {
+        if (shard_is_loaded(view->roster, shard) || has_shard_blocker(out, shard))
+            continue;
+        uint32_t before = out->n;
+        if (!shard_is_discovered(view->roster, shard)) {
+            if (!verdict_has(out, FINDING_NOT_ENOUGH_MEMORY, shard) &&
+                !verdict_has(out, FINDING_NO_NODE_FOR_SHARD, shard))
+                explain_unclaimed(out, view, shard);
+        } else {
+            explain_claimed(out, view, shard);
+        }
+        for (uint32_t i = before; is_consequence && i < out->n; i++)
+            out->items[i].severity = SEVERITY_INFO;
+    }
+}
+
+void verdict_explain_model(struct finding_list *out, const struct verdict_view *view)
+{
+    const struct roster_entry *self = roster_self(view->roster);
+    if (!view->manifest) {
+        uint32_t n_nodes = 0, n_files = 0;
+        for (size_t i = 0; i < roster_count(view->roster); i++)
+            if (roster_at(view->roster, i)->alive && roster_at(view->roster, i)->record.role != ROLE_ENTRY) {
+                n_nodes++;
+                n_files += roster_at(view->roster, i)->record.n_shards > 0;
+            }
+        struct finding *f =
+            finding_add(out, FINDING_MANIFEST_MISSING, FINDING_NO_SHARD, NULL,
+                        "none of the %u nodes seen has a manifest (%u have shard files)", n_nodes, n_files);
+        finding_set_action(f, "shoal split MODEL.gguf");
+        return;
+    }
+    for (size_t i = 0; i < roster_count(view->roster); i++) {
+        const struct node_record *r = &roster_at(view->roster, i)->record;
+        if (!roster_at(view->roster, i)->alive || !r->has_manifest || !self->record.has_manifest ||
+            sha256_equal(&r->fingerprint, &self->record.fingerprint))
+            continue;
+        char id[NODE_ID_SHORT_BYTES], theirs[2 * SHA256_BYTES + 1], ours[2 * SHA256_BYTES + 1];
+        node_id_short(id, &r->id);
+        sha256_hex(theirs, &r->fingerprint);
+        sha256_hex(ours, &self->record.fingerprint);
+        struct finding *f =
+            finding_add(out, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD, &r->id,
+                        "node %s has the manifest of model '%s' (%.12s), this node that of '%s' (%.12s)", id,
+                        r->model, theirs, view->manifest->name, ours);
+        finding_set_action(f, "shoal verify");
+    }
+}
+
+/* --- ids claimed twice ----------------------------------------------------------------------------------- */
+
+static uint32_t n_explicit(const struct roster *roster, uint32_t shard, const struct roster_entry **out_last)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < roster_count(roster); i++) {
+        const struct roster_entry *entry = roster_at(roster, i);
+        const struct record_shard *s = record_shard_find(&entry->record, shard);
+        if (!entry->alive || !s || s->assigned != ASSIGNED_EXPLICIT)
+            continue;
+        n++;
+        *out_last = entry;
+    }
+    return n;
+}
+
+/* The next shard from `from` on that nobody ever claimed; n_shards_expected: none. */
+static uint32_t next_unclaimed(const struct verdict_view *view, uint32_t from)
+{
+    while (from < view->n_shards_expected &&
+           (shard_is_discovered(view->roster, from) || verdict_lost_holder(view->roster, from)))
+        from++;
+    return from;
+}
+
+static void add_duplicate(struct finding_list *out, const struct verdict_view *view, uint32_t shard, uint32_t n,
+                          const struct roster_entry *last, uint32_t unclaimed)
+{
+    bool lacks = unclaimed < view->n_shards_expected;
+    char id[NODE_ID_SHORT_BYTES];
+    node_id_short(id, &last->record.id);
+    struct finding *f =
+        lacks ? finding_add(out, FINDING_DUPLICATE_SHARD_ID, shard, &last->record.id,
+                            "%u nodes were started with --shard-id %u, the last of them %s, and none with %u",
+                            n, shard, id, unclaimed)
+              : finding_add(
+                    out, FINDING_DUPLICATE_SHARD_ID, shard, &last->record.id,
+                    "%u nodes were started with --shard-id %u: replicas; every other shard has a node, too", n,
+                    shard);
+    if (!f)
+        return;
+    f->severity = lacks ? SEVERITY_BLOCKER : SEVERITY_INFO;
+    struct jv *evidence = finding_evidence(f), *nodes = jv_array_new();
+    for (size_t i = 0; i < roster_count(view->roster); i++) {
+        const struct roster_entry *entry = roster_at(view->roster, i);
+        const struct record_shard *s = record_shard_find(&entry->record, shard);
+        char text[NODE_ID_TEXT_BYTES];
+        node_id_text(text, &entry->record.id);
+        if (entry->alive && s && s->assigned == ASSIGNED_EXPLICIT)
+            jv_append(nodes, jv_text_new(text));
+    }
+    jv_set(evidence, "nodes", nodes);
+    if (lacks)
+        jv_set_int(evidence, "missing", unclaimed);
+    if (lacks)
+        finding_set_action(f, "shoal node --shard-id %u # on node %s, instead of %u", unclaimed, id, shard);
+    else
+        finding_set_action(f, "shoal status");
+}
+
+/* One id too often and another never is the usual mistake; replicas while all are covered are fine. Each node
+ * too many explains one shard that lacks. */
+void verdict_explain_duplicates(struct finding_list *out, const struct verdict_view *view)
+{
+    bool will_be_given = first_idle_node(view->roster) != NULL;
+    uint32_t unclaimed = will_be_given ? view->n_shards_expected : next_unclaimed(view, 0);
+    for (uint32_t shard = 0; shard < view->n_shards_expected; shard++) {
+        const struct roster_entry *last = NULL;
+        uint32_t n = n_explicit(view->roster, shard, &last);
+        if (n < 2)
+            continue;
+        add_duplicate(out, view, shard, n, last, unclaimed);
+        for (uint32_t i = 1; i < n; i++)
+            unclaimed = next_unclaimed(view, unclaimed + (unclaimed < view->n_shards_expected));
+    }
+}
+
+/* --- slow links ------------------------------------------------------------------------------------------ */
+
+struct measured {
+    const struct roster_entry *a, *b;
+    uint32_t rtt_us;
+};
+
+static uint32_t rtt_between(const struct roster_entry *a, const struct roster_entry *b)
+{
+    for (uint32_t i = 0; i < a->record.n_links; i++)
+        if (node_id_equal(&a->record.links[i].peer, &b->record.id))
+            return a->record.links[i].rtt_us;
+    return 0;
+}
+
+/* Every pair of live nodes once, by the smaller of what its two ends measured. */
+static uint32_t measure(struct measured out[SLOW_LINKS_LOOKED_AT], const struct roster *roster)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < roster_count(roster); i++)
+        for (size_t k = i + 1; k < roster_count(roster) && n < SLOW_LINKS_LOOKED_AT; k++) {
+            const struct roster_entry *a = roster_at(roster, i), *b = roster_at(roster, k);
+            if (!a->alive || !b->alive)
+                continue;
+            uint32_t x = rtt_between(a, b), y = rtt_between(b, a), rtt = !x || (y && y < x) ? y : x;
+            if (rtt)
+                out[n++] = (struct measured){.a = a, .b = b, .rtt_us = rtt};
+        }
+    return n;
+}
+
+static int compare_rtt(const void *a, const void *b)
+{
+    const struct measured *x = a, *y = b;
+    return x->rtt_us < y->rtt_us ? -1 : x->rtt_us > y->rtt_us;
+}
+
+/* How many of the links of `entry` are slow, and of how many; the quickest of the slow ones. */
+static uint32_t count_slow(const struct measured *links, uint32_t n, uint32_t first_slow,
+                           const struct roster_entry *entry, uint32_t *out_all, uint32_t *out_rtt_us)
+{
+    uint32_t n_slow = 0;
+    *out_all = *out_rtt_us = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (links[i].a != entry && links[i].b != entry)
+            continue;
+        ++*out_all;
+        if (i < first_slow)
+            continue;
+        if (!n_slow++)
+            *out_rtt_us = links[i].rtt_us;
+    }
+    return n_slow;
+}
+
+static void add_slow(struct finding_list *out, const struct roster_entry *node, const struct roster_entry *to,
+                     uint32_t rtt_us, uint32_t median_us, uint32_t n_slow)
+{
+    char id[NODE_ID_SHORT_BYTES], other[NODE_ID_SHORT_BYTES] = "", address[ADDRESS_TEXT_BYTES] = "";
+    node_id_short(id, &node->record.id);
+    if (to)
+        node_id_short(other, &to->record.id);
+    struct finding *f =
+        to ? finding_add(
+                 out, FINDING_LINK_SLOW, FINDING_NO_SHARD, &node->record.id,
+                 "a round trip between nodes %s and %s takes %.1f ms, half of all links in the swarm take less "
+                 "than %.1f ms",
+                 id, other, rtt_us / 1e3, median_us / 1e3)
+           : finding_add(
+                 out, FINDING_LINK_SLOW, FINDING_NO_SHARD, &node->record.id,
+                 "a round trip to node %s takes at least %.1f ms from %u nodes, half of all links in the swarm "
+                 "take less than %.1f ms",
+                 id, rtt_us / 1e3, n_slow, median_us / 1e3);
+    if (!f)
+        return;
+    f->severity = SEVERITY_WARNING;
+    jv_set_real(finding_evidence(f), "rtt_ms", rtt_us / 1e3);
+    jv_set_real(finding_evidence(f), "median_ms", median_us / 1e3);
+    if (to)
+        jv_set_hex(finding_evidence(f), "peer", to->record.id.bytes, NODE_ID_BYTES);
+    if (node->record.n_addresses) {
+        address_text(address, &node->record.addresses[0]);
+        finding_set_action(f, "shoal doctor --node %s", address);
+    } else {
+        finding_set_action(f, "shoal status");
+    }
+}
+
+/* Far beyond the others': a node most of whose links are slow is told once, else the link. */
+void verdict_explain_links(struct finding_list *out, const struct verdict_view *view)
+{
+    static struct measured links[SLOW_LINKS_LOOKED_AT]; /* loop thread only */
+    uint32_t n = measure(links, view->roster), first_slow = n, n_told = 0;
+    if (n < SLOW_LINKS_AMONG_MIN)
+        return;
+    qsort(links, n, sizeof *links, compare_rtt);
+    uint32_t median = links[n / 2].rtt_us;
+    while (first_slow > 0 && links[first_slow - 1].rtt_us >= VERDICT_SLOW_RTT_US &&
+           links[first_slow - 1].rtt_us / VERDICT_SLOW_TIMES >= median)
+        first_slow--;
+    for (uint32_t i = first_slow; i < n && n_told < SLOW_LINKS_TOLD_MAX; i++) {
+        uint32_t all_a, all_b, rtt_a, rtt_b;
+        uint32_t slow_a = count_slow(links, n, first_slow, links[i].a, &all_a, &rtt_a);
+        uint32_t slow_b = count_slow(links, n, first_slow, links[i].b, &all_b, &rtt_b);
+        bool a = slow_a > 1 && 2 * slow_a > all_a, b = slow_b > 1 && 2 * slow_b > all_b;
+        const struct roster_entry *node = b ? links[i].b : links[i].a;
+        bool told = false;
+        for (uint32_t k = 0; k < out->n; k++)
+            told |=
+                out->items[k].code == FINDING_LINK_SLOW && node_id_equal(&out->items[k].node, &node->record.id);
+        if (told)
+            continue;
+        n_told++;
+        add_slow(out, node, a || b ? NULL : links[i].b,
+                 b   ? rtt_b
+                 : a ? rtt_a
+                     : links[i].rtt_us,
+                 median, b ? slow_b : slow_a);
+    }
+}
