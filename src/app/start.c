@@ -9,6 +9,7 @@
 #include "swarm/credentials.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,17 @@ static char *other_action(const struct start_attempt *a, const struct error *err
     return mem_string("");
 }
 
+/* What is beside this program: the agent should be, and executable. */
+static char *agent_action(void)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0)
+        return mem_string("");
+    path[n] = '\0';
+    return mem_format("ls -l '%s-agent' # it is built and installed with the program: make install", path);
+}
+
 static char *find_action(const struct start_attempt *a, enum finding_code code, const struct error *err,
                          const struct run_entry *holder)
 {
@@ -157,6 +169,8 @@ static char *find_action(const struct start_attempt *a, enum finding_code code, 
         action = mem_format("sudo prlimit --pid $$ --nofile=%d && %s", DESCRIPTORS_ENOUGH, again);
         mem_free(again);
         return action;
+    case FINDING_AGENT_CRASHED:
+        return agent_action();
     default:
         return other_action(a, err);
     }
