@@ -311,12 +311,14 @@ static enum status check_length(struct api *api, const struct openai_request *re
     uint32_t n_ctx = node_context(api->node);
     if (n_prompt == 0)
         return error_set(err, STATUS_BAD_USAGE, "the prompt is empty; give at least one token");
-    if (n_prompt >= n_ctx)
+    if (n_prompt >= n_ctx) {
+        frontdoor_note_too_long(node_frontdoor(api->node), (uint32_t)n_prompt, n_ctx);
         return error_set(
             err, STATUS_BAD_USAGE,
             "the prompt has %zu tokens, the context of this swarm %u: shorten it, or start the nodes with a "
             "larger --ctx",
             n_prompt, n_ctx);
+    }
     uint32_t room = n_ctx - (uint32_t)n_prompt;
     *out_n_max = request->n_max && request->n_max < room ? request->n_max : room;
     return STATUS_OK;

@@ -34,6 +34,11 @@ struct generation {
     struct error why;     /* the last trouble */
 };
 
+struct refused { /* requests of one kind, until none came for FRONTDOOR_TOLD_MS */
+    uint32_t n;
+    uint64_t first_ms, last_ms;
+};
+
 struct frontdoor {
     const struct clock *clock;
     struct pipeline *pipeline;
@@ -42,7 +47,27 @@ struct frontdoor {
     uint32_t n_slots;
     struct generation *generations; /* oldest first */
     struct timer *timer;
+    struct refused queue_full, too_long;
+    uint64_t crowded_ms;     /* since when somebody waits all the time; 0: nobody does */
+    uint32_t longest, n_ctx; /* of the last request that was too long: its tokens, the context */
 };
+
+static void note_refused(const struct frontdoor *frontdoor, struct refused *refused)
+{
+    uint64_t now = clock_ms(frontdoor->clock);
+    if (!refused->n || now - refused->last_ms >= FRONTDOOR_TOLD_MS)
+        *refused = (struct refused){.first_ms = now};
+    refused->n++;
+    refused->last_ms = now;
+}
+
+static void note_crowd(struct frontdoor *frontdoor)
+{
+    if (!frontdoor_n_waiting(frontdoor))
+        frontdoor->crowded_ms = 0;
+    else if (!frontdoor->crowded_ms)
+        frontdoor->crowded_ms = clock_ms(frontdoor->clock);
+}
 
 static void on_timer(void *arg);
 static void drive(struct generation *g);
@@ -90,15 +115,16 @@ static void start_queued(struct frontdoor *frontdoor)
 {
     for (struct generation *g = frontdoor->generations; g; g = g->next) {
         if (frontdoor_n_running(frontdoor) >= frontdoor->n_slots || !readiness_plan(frontdoor->readiness))
-            return;
+            break;
         if (g->phase != PHASE_QUEUED)
             continue;
         g->phase = PHASE_BROKEN; /* without a plan yet: drive() finds one */
         drive(g);
         g = frontdoor->generations; /* the list may have changed */
         if (!g)
-            return;
+            break;
     }
+    note_crowd(frontdoor);
 }
 
 static void end(struct generation *g, enum finish finish)
@@ -280,6 +306,8 @@ static void on_fail(void *ctx, const struct step_fail_message *fail, const struc
     case STEP_FAIL_BAD_INPUT:
     case STEP_FAIL_NO_MEMORY:
         g->why.status = fail->failure == STEP_FAIL_FULL ? STATUS_LIMIT : STATUS_BAD_DATA;
+        if (fail->failure == STEP_FAIL_FULL)
+            frontdoor_note_too_long(g->frontdoor, g->n_tokens, g->n_tokens);
         end(g, FINISH_FAILED);
         break;
     default:
@@ -377,12 +405,16 @@ enum status frontdoor_generate(struct frontdoor *frontdoor, struct generation **
     ASSERT(params->n_prompt >= 1 && params->n_max >= 1);
     if (!readiness_is_ready(frontdoor->readiness))
         return error_set(err, STATUS_BUSY, "the swarm is not ready; `shoal doctor` says why");
-    if ((uint64_t)params->n_prompt + params->n_max > params->n_ctx)
+    if ((uint64_t)params->n_prompt + params->n_max > params->n_ctx) {
+        frontdoor_note_too_long(frontdoor, params->n_prompt + params->n_max, params->n_ctx);
         return error_set(err, STATUS_BAD_USAGE, "%u tokens of prompt and %u to generate pass the context of %u",
                          params->n_prompt, params->n_max, params->n_ctx);
-    if (frontdoor_n_waiting(frontdoor) >= FRONTDOOR_QUEUE_MAX)
+    }
+    if (frontdoor_n_waiting(frontdoor) >= FRONTDOOR_QUEUE_MAX) {
+        note_refused(frontdoor, &frontdoor->queue_full);
         return error_set(err, STATUS_LIMIT, "%u requests run and %d wait already; try again in a second",
                          frontdoor_n_running(frontdoor), FRONTDOOR_QUEUE_MAX);
+    }
     *out = generation_new(frontdoor, params, events, ctx);
     /* Started from the timer, so that no event comes from within. */
     clock_timer_set(frontdoor->clock, frontdoor->timer, 0);
@@ -424,4 +456,72 @@ uint32_t frontdoor_n_waiting(const struct frontdoor *frontdoor)
     for (const struct generation *g = frontdoor->generations; g; g = g->next)
         n += g->phase == PHASE_QUEUED;
     return n;
+}
+
+/* --- diagnosis ------------------------------------------------------------------------------------------- */
+
+void frontdoor_note_too_long(struct frontdoor *frontdoor, uint32_t n_tokens, uint32_t n_ctx)
+{
+    note_refused(frontdoor, &frontdoor->too_long);
+    frontdoor->longest = n_tokens;
+    frontdoor->n_ctx = n_ctx;
+}
+
+static bool is_told(const struct frontdoor *frontdoor, const struct refused *refused)
+{
+    return refused->n && clock_ms(frontdoor->clock) - refused->last_ms < FRONTDOOR_TOLD_MS;
+}
+
+static void fill_refused(struct finding *f, const struct refused *refused, const char *action)
+{
+    if (!f)
+        return;
+    f->severity = SEVERITY_WARNING;
+    f->since_ms = refused->first_ms;
+    jv_set_int(finding_evidence(f), "refused", refused->n);
+    finding_set_action(f, "%s", action);
+}
+
+void frontdoor_explain(const struct frontdoor *frontdoor, struct finding_list *out)
+{
+    const struct refused *full = &frontdoor->queue_full;
+    uint64_t now = clock_ms(frontdoor->clock);
+    uint32_t n_running = frontdoor_n_running(frontdoor), n_waiting = frontdoor_n_waiting(frontdoor);
+    bool is_refusing = is_told(frontdoor, full);
+    bool is_crowded = frontdoor->crowded_ms && now - frontdoor->crowded_ms >= FRONTDOOR_CROWDED_MS &&
+                      n_running >= frontdoor->n_slots;
+    if (is_refusing || is_crowded) {
+        struct finding *f =
+            is_refusing
+                ? finding_add(
+                      out, FINDING_OVERLOADED, FINDING_NO_SHARD, &frontdoor->self,
+                      "%u requests were refused, the last %.0f s ago: %u of %u slots are busy, and %u of "
+                      "%d places in the queue are taken",
+                      full->n, (double)(now - full->last_ms) / 1000, n_running, frontdoor->n_slots, n_waiting,
+                      FRONTDOOR_QUEUE_MAX)
+                : finding_add(
+                      out, FINDING_OVERLOADED, FINDING_NO_SHARD, &frontdoor->self,
+                      "requests have been waiting for %.0f s: all %u slots are busy, and %u of %d places "
+                      "in the queue are taken",
+                      (double)(now - frontdoor->crowded_ms) / 1000, frontdoor->n_slots, n_waiting,
+                      FRONTDOOR_QUEUE_MAX);
+        fill_refused(f, full, "shoal serve --slots N # more than now, and the same at each node: costs memory");
+        if (f) {
+            f->since_ms = frontdoor->crowded_ms ? frontdoor->crowded_ms : full->first_ms;
+            jv_set_int(finding_evidence(f), "slots", frontdoor->n_slots);
+            jv_set_int(finding_evidence(f), "running", n_running);
+            jv_set_int(finding_evidence(f), "waiting", n_waiting);
+        }
+    }
+    if (is_told(frontdoor, &frontdoor->too_long)) {
+        struct finding *f =
+            finding_add(out, FINDING_CONTEXT_FULL, FINDING_NO_SHARD, &frontdoor->self,
+                        "%u requests were refused because they pass the context; the last has %u "
+                        "tokens, the nodes of the plan take %u",
+                        frontdoor->too_long.n, frontdoor->longest, frontdoor->n_ctx);
+        fill_refused(f, &frontdoor->too_long,
+                     "shoal node --ctx N # larger than now, the same at each node: costs memory");
+        if (f)
+            jv_set_int(finding_evidence(f), "ctx", frontdoor->n_ctx);
+    }
 }

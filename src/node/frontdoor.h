@@ -12,8 +12,10 @@
 #include "node/pipeline.h"
 #include "node/readiness.h"
 
-#define FRONTDOOR_CHUNK     256
-#define FRONTDOOR_QUEUE_MAX 64
+#define FRONTDOOR_CHUNK      256
+#define FRONTDOOR_QUEUE_MAX  64
+#define FRONTDOOR_CROWDED_MS 5000  /* a queue that stands for so long */
+#define FRONTDOOR_TOLD_MS    30000 /* a refused request is a finding for so long */
 
 struct frontdoor;
 struct generation; /* one running request */
@@ -48,6 +50,11 @@ enum status frontdoor_generate(struct frontdoor *frontdoor, struct generation **
 void frontdoor_cancel(struct frontdoor *frontdoor, struct generation *generation); /* no events any more */
 /* Readiness or plan changed: waiting and broken generations look again. */
 void frontdoor_consider(struct frontdoor *frontdoor);
+/* A prompt that the context cannot take was refused before it came here. */
+void frontdoor_note_too_long(struct frontdoor *frontdoor, uint32_t n_tokens, uint32_t n_ctx);
+/* OVERLOADED: requests wait for FRONTDOOR_CROWDED_MS already, or were refused within FRONTDOOR_TOLD_MS.
+ * CONTEXT_FULL: requests that pass the context were. Warnings. */
+void frontdoor_explain(const struct frontdoor *frontdoor, struct finding_list *out);
 uint32_t frontdoor_n_running(const struct frontdoor *frontdoor);
 uint32_t frontdoor_n_waiting(const struct frontdoor *frontdoor);
 

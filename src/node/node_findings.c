@@ -60,6 +60,9 @@ void node_explain(const struct node *node, struct finding_list *out)
         shards_explain(node->shards, out);
     manifests_explain(node->manifests, out);
     told_explain(node->told, out);
+    pipeline_explain(node->pipeline, out);
+    if (node->frontdoor)
+        frontdoor_explain(node->frontdoor, out);
     explain_own(node, out);
 }
 

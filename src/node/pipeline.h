@@ -16,9 +16,12 @@
 #include "model/manifest.h"
 #include "node/compute.h"
 #include "swarm/links.h"
+#include "wire/finding.h"
 #include "wire/step.h"
 
-#define PIPELINE_STEPS_MAX 1024
+#define PIPELINE_STEPS_MAX        1024
+#define PIPELINE_PROBE_STALLED_MS 3000 /* no step came back for so long: NODE_STALLED */
+#define PIPELINE_STALLED_MS       15000
 
 struct pipeline;
 
@@ -31,6 +34,8 @@ void pipeline_set_manifest(struct pipeline *pipeline, const struct manifest *man
 enum status pipeline_on_frame(struct pipeline *pipeline, const struct node_id *peer, enum frame_kind kind,
                               struct bytes payload, struct error *err);
 void pipeline_on_down(struct pipeline *pipeline, const struct node_id *peer);
+
+void pipeline_explain(const struct pipeline *pipeline, struct finding_list *out); /* NODE_STALLED: this node */
 
 /* The origin's side. Listens for one sequence until pipeline_close; on_tokens and on_fail come on the loop. */
 struct pipeline_listener {

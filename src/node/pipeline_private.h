@@ -41,6 +41,7 @@ struct pipeline {
     const struct manifest *manifest;
     struct sequence_entry *sequences;
     uint32_t n_sequences, n_jobs;
+    uint64_t moved_ms; /* when a step last came back, or the first of those under way was begun */
     struct job *jobs;
     uint64_t forgotten[FORGOTTEN_MAX]; /* ring */
     uint32_t n_forgotten;

@@ -127,7 +127,8 @@ void pipeline_start_step(struct pipeline *pipeline, const struct step_message *m
     job->message = *m;
     job->next = pipeline->jobs;
     pipeline->jobs = job;
-    pipeline->n_jobs++;
+    if (pipeline->n_jobs++ == 0)
+        pipeline->moved_ms = clock_ms(pipeline->clock);
     size_t hidden_bytes = (size_t)m->n_tokens * n_embd * sizeof(float);
     job->hidden_in = mem_try_array(hidden_bytes, 1, hidden_bytes);
     job->hidden_out = mem_try_array(hidden_bytes, 1, hidden_bytes);
@@ -253,6 +254,7 @@ static void on_computed(struct engine_step *step)
     struct pipeline *pipeline = job->pipeline;
     struct step_message *m = &job->message;
     const struct sequence_entry *s = pipeline_find(pipeline, m->sequence);
+    pipeline->moved_ms = clock_ms(pipeline->clock);
     if (!s || s->turn != m->turn) { /* ended or replayed meanwhile */
         if (!s)
             compute_forget(pipeline->compute, m->sequence); /* the step may have begun it anew */
@@ -290,4 +292,27 @@ void pipeline_drop_jobs(struct pipeline *pipeline)
 {
     while (pipeline->jobs)
         job_free(pipeline->jobs);
+}
+
+/* A probe has few tokens, so it is told sooner; a long prompt on a slow machine may take its time. */
+void pipeline_explain(const struct pipeline *pipeline, struct finding_list *out)
+{
+    uint64_t quiet_ms = clock_ms(pipeline->clock) - pipeline->moved_ms;
+    bool has_probe = false;
+    for (const struct job *job = pipeline->jobs; job; job = job->next)
+        has_probe |= (job->message.flags & STEP_PROBE) != 0;
+    if (!pipeline->jobs || quiet_ms < (has_probe ? PIPELINE_PROBE_STALLED_MS : PIPELINE_STALLED_MS))
+        return;
+    char id[NODE_ID_SHORT_BYTES];
+    node_id_short(id, &pipeline->self);
+    struct finding *f =
+        finding_add(out, FINDING_NODE_STALLED, FINDING_NO_SHARD, &pipeline->self,
+                    "node %s is alive, but none of %u steps that it computes has come back for %.1f s", id,
+                    pipeline->n_jobs, (double)quiet_ms / 1000);
+    if (!f)
+        return;
+    f->severity = has_probe ? SEVERITY_BLOCKER : SEVERITY_WARNING;
+    f->since_ms = pipeline->moved_ms;
+    jv_set_int(finding_evidence(f), "steps", pipeline->n_jobs);
+    finding_set_action(f, "shoal status # then start node %s again", id);
 }

@@ -198,6 +198,51 @@ static void anothers_step_does_not_reach_into_a_sequence(void **state)
     assert_int_equal(step_from(w, 3), STATUS_BAD_DATA); /* in the origin's name */
 }
 
+/* --- a step that does not come back ---------------------------------------------------------------------- */
+
+static uint32_t n_stalled(struct world *w, enum severity severity)
+{
+    struct finding_list list = {0};
+    pipeline_explain(w->pipeline, &list);
+    uint32_t n = list.n;
+    if (n) {
+        assert_int_equal(list.items[0].code, FINDING_NODE_STALLED);
+        assert_int_equal(list.items[0].severity, severity);
+        assert_true(node_id_equal(&list.items[0].node, rig_id(&w->rig, 0)));
+    }
+    finding_list_free(&list);
+    return n;
+}
+
+static void a_step_that_does_not_come_back_is_told(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(n_stalled(w, SEVERITY_WARNING), 0);
+    fake_clock_run(&w->rig.clock, 60000); /* nothing under way is no stall */
+    assert_int_equal(n_stalled(w, SEVERITY_WARNING), 0);
+    plan_over(w, 0, 2, 1);
+    assert_int_equal(step_from(w, 1), STATUS_OK);
+    assert_int_equal(w->n_submitted, 1);
+    fake_clock_run(&w->rig.clock, PIPELINE_STALLED_MS - 100);
+    assert_int_equal(n_stalled(w, SEVERITY_WARNING), 0);
+    fake_clock_run(&w->rig.clock, 200);
+    assert_int_equal(n_stalled(w, SEVERITY_WARNING), 1);
+    w->under_way->result = STEP_OK;
+    w->under_way->done(w->under_way);
+    assert_int_equal(n_stalled(w, SEVERITY_WARNING), 0);
+}
+
+static void a_probe_that_does_not_come_back_blocks_sooner(void **state)
+{
+    struct world *w = *state;
+    plan_over(w, 0, 2, 1);
+    w->step.flags |= STEP_PROBE;
+    assert_int_equal(step_from(w, 1), STATUS_OK);
+    assert_int_equal(w->n_submitted, 1);
+    fake_clock_run(&w->rig.clock, PIPELINE_PROBE_STALLED_MS + 100);
+    assert_int_equal(n_stalled(w, SEVERITY_BLOCKER), 1);
+}
+
 static void only_the_last_node_starts_the_next_step(void **state)
 {
     struct world *w = *state;
@@ -232,6 +277,8 @@ int main(void)
         T(only_a_stages_own_node_fails_it),
         T(an_ended_sequence_hears_nothing),
         T(anothers_step_does_not_reach_into_a_sequence),
+        T(a_step_that_does_not_come_back_is_told),
+        T(a_probe_that_does_not_come_back_blocks_sooner),
         T(only_the_last_node_starts_the_next_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
