@@ -233,6 +233,54 @@ int cmd_files(int argc, char **argv)
     return 0;
 }
 
+static void print_place(const struct jv *row)
+{
+    char shard[24] = "";
+    if (jv_is_int(jv_get(row, "shard")))
+        snprintf(shard, sizeof shard, "shard %lld", (long long)jv_get_int(row, "shard", 0));
+    printf("%8.3f s  node %.8s  %-10s", jv_get_real(row, "at_s", 0), jv_get_text(row, "node", "?"), shard);
+}
+
+/* "0.8 s", or "-" */
+static void print_seconds(const struct jv *value, int width)
+{
+    char text[32] = "-";
+    if (jv_is_number(value))
+        snprintf(text, sizeof text, "%.1f s", jv_real(value, 0));
+    printf(" %*s", width, text);
+}
+
+static void print_stages(const struct jv *timeline)
+{
+    const struct jv *rows = jv_get(timeline, "stages"), *start = jv_get(timeline, "start"),
+                    *slowest = jv_get(start, "slowest");
+    printf("\n%10s  %-13s  %-10s %-11s %9s %9s\n", "at", "node", "shard", "stage", "took", "expected");
+    for (size_t i = 0; i < jv_count(rows); i++) {
+        const struct jv *row = jv_at(rows, i);
+        print_place(row);
+        printf(" %-11s", jv_get_text(row, "stage", "?"));
+        print_seconds(jv_get(row, "took_s"), 9);
+        print_seconds(jv_get(row, "expected_s"), 9);
+        puts(jv_get_bool(row, "slow", false) ? "  slower than expected" : "");
+    }
+    if (jv_is_number(jv_get(start, "took_s")))
+        printf("\nthe last start took %.1f s", jv_get_real(start, "took_s", 0));
+    else
+        printf("\nthe last start began %.1f s after the process and is not over",
+               jv_get_real(start, "began_s", 0));
+    if (!jv_is_object(slowest)) {
+        putchar('\n');
+        return;
+    }
+    printf("; its slowest stage: %s", jv_get_text(slowest, "stage", "?"));
+    if (jv_is_int(jv_get(slowest, "shard")))
+        printf(" of shard %lld", (long long)jv_get_int(slowest, "shard", 0));
+    printf(" on node %.8s, %.1f s", jv_get_text(slowest, "node", "?"), jv_get_real(slowest, "took_s", 0));
+    if (jv_is_number(jv_get(slowest, "expected_s")))
+        printf(" (%.1f s expected)", jv_get_real(slowest, "expected_s", 0));
+    putchar('\n');
+}
+
 int cmd_timeline(int argc, char **argv)
 {
     struct view_options options;
@@ -240,19 +288,15 @@ int cmd_timeline(int argc, char **argv)
     int code = ask_route(argc, argv, "/api/v1/timeline", &options, &timeline);
     if (code)
         return code;
-    if (options.as_json) {
+    const struct jv *rows = jv_get(timeline, "events");
+    if (options.as_json)
         print_json(timeline);
-    } else {
-        const struct jv *rows = jv_get(timeline, "events");
-        for (size_t i = 0; i < jv_count(rows); i++) {
-            const struct jv *r = jv_at(rows, i);
-            char shard[24] = "";
-            if (jv_is_int(jv_get(r, "shard")))
-                snprintf(shard, sizeof shard, "shard %lld", (long long)jv_get_int(r, "shard", 0));
-            printf("%8.3f s  node %.8s  %-10s %s\n", jv_get_real(r, "at_s", 0), jv_get_text(r, "node", "?"),
-                   shard, jv_get_text(r, "what", ""));
-        }
+    for (size_t i = 0; !options.as_json && i < jv_count(rows); i++) {
+        print_place(jv_at(rows, i));
+        printf(" %s\n", jv_get_text(jv_at(rows, i), "what", ""));
     }
+    if (!options.as_json)
+        print_stages(timeline);
     jv_free(timeline);
     return 0;
 }

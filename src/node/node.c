@@ -191,6 +191,8 @@ static void settle_manifest(struct node *node)
     if (manifest != node->manifest) {
         node->manifest = manifest;
         timeline_add(node->timeline, clock_ms(node->ports.clock), &node->self, -1, "manifest");
+        if (manifest)
+            timeline_own_stage(node->timeline, clock_ms(node->ports.clock), "manifest", TIMELINE_FOUND_MS);
         if (node->shards)
             shards_set_manifest(node->shards, manifest);
         pipeline_set_manifest(node->pipeline, manifest);
@@ -202,6 +204,16 @@ static void settle_manifest(struct node *node)
 }
 
 static void join(struct node *node);
+
+static void settle_timeline(struct node *node, uint32_t n)
+{
+    uint64_t now = clock_ms(node->ports.clock), loaded_ms;
+    timeline_progress(node->timeline, now, n && roster_n_discovered(node->roster, n) == n,
+                      n && roster_n_loaded(node->roster, n) == n, node->verdict.ready);
+    for (uint32_t i = 0; node->shards && i < n; i++)
+        if (told_is_known(node->told, i, &loaded_ms))
+            timeline_stage(node->timeline, now, &node->self, (int32_t)i, "told", loaded_ms, TIMELINE_TOLD_MS);
+}
 
 static void on_settle(void *arg)
 {
@@ -221,6 +233,7 @@ static void on_settle(void *arg)
         coordinator_consider(node->coordinator);
     readiness_consider(node->readiness);
     node_compute_verdict(node);
+    settle_timeline(node, n);
     node_note_verdict(node);
     if (node->frontdoor)
         frontdoor_consider(node->frontdoor);
@@ -272,6 +285,7 @@ static void join(struct node *node)
         return;
     node->joined = true;
     timeline_add(node->timeline, clock_ms(node->ports.clock), &node->self, -1, "joining");
+    timeline_own_stage(node->timeline, clock_ms(node->ports.clock), "joined", TIMELINE_JOINED_MS);
     if (node->shards)
         shards_joined(node->shards);
     discovery_join(node->discovery);
@@ -343,7 +357,7 @@ struct node *node_new(const struct node_config *config, const struct node_ports 
     node->report_timer = clock_timer_new(ports->clock, on_report_time, node);
     node->host_timer = clock_timer_new(ports->clock, on_host_time, node);
     node->join_timer = clock_timer_new(ports->clock, on_join_time, node);
-    node->timeline = timeline_new(node->started_ms);
+    node->timeline = timeline_new(node->started_ms, &node->self);
     node->memory = verdict_memory_new();
     node->log = verdict_log_new();
     node->roster =

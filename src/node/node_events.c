@@ -156,6 +156,9 @@ static void on_announced(void *ctx, const struct agent_key *key, uint64_t value_
     (void)key;
     (void)value_id;
     discovery_on_announced(node->discovery, ok, n_acked);
+    if (ok && n_acked && !node->was_announced)
+        timeline_own_stage(node->timeline, clock_ms(node->ports.clock), "announced", TIMELINE_ANNOUNCE_MS);
+    node->was_announced |= ok && n_acked;
 }
 
 static void on_dht(void *ctx, const struct agent_dht *dht)

@@ -55,7 +55,7 @@ struct node {
     void *stopped_ctx;
 
     struct verdict verdict; /* as of the last settling */
-    bool verdict_known, was_ready, said_not_found;
+    bool verdict_known, was_ready, said_not_found, was_announced;
     char said_code[96];     /* the blocker that was logged last */
     uint64_t said_findings; /* a hash of those in our record */
     struct node_own_finding own_findings[NODE_OWN_FINDINGS_MAX];

@@ -16,7 +16,8 @@ struct notice { /* one shard to one peer, not yet acknowledged */
 
 struct loaded {
     uint32_t shard, n_peers;
-    bool announced; /* the line was printed */
+    bool announced;    /* the line was printed */
+    uint64_t since_ms; /* the first notice of it */
 };
 
 struct told {
@@ -116,6 +117,9 @@ static void add(struct told *told, uint32_t shard, const struct node_id *peer)
     notice->shard = shard;
     notice->peer = *peer;
     notice->since_ms = clock_ms(told->clock);
+    struct loaded *loaded = find_loaded(told, shard);
+    if (loaded && !loaded->since_ms)
+        loaded->since_ms = notice->since_ms;
     notice->next = told->notices;
     told->notices = notice;
     send(notice);
@@ -194,6 +198,21 @@ void told_on_down(struct told *told, const struct node_id *peer)
         if (node_id_equal(&notice->peer, peer))
             drop(notice);
     }
+}
+
+bool told_is_known(const struct told *told, uint32_t shard, uint64_t *out_since_ms)
+{
+    const struct loaded *loaded = NULL;
+    for (uint32_t i = 0; i < told->n_loaded; i++)
+        if (told->loaded[i].shard == shard)
+            loaded = &told->loaded[i];
+    for (const struct notice *n = told->notices; n && loaded; n = n->next)
+        if (n->shard == shard)
+            return false;
+    if (!loaded || !loaded->announced)
+        return false;
+    *out_since_ms = loaded->since_ms;
+    return true;
 }
 
 void told_explain(const struct told *told, struct finding_list *out)

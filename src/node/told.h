@@ -19,6 +19,9 @@ void told_loaded(struct told *told, uint32_t shard);   /* begins to tell */
 void told_unloaded(struct told *told, uint32_t shard); /* nothing more to tell */
 void told_on_up(struct told *told, const struct node_id *peer);
 void told_on_down(struct told *told, const struct node_id *peer);
+/* Every linked peer has acknowledged a shard that is loaded here; *out_since_ms: since when there was somebody
+ * to tell. */
+bool told_is_known(const struct told *told, uint32_t shard, uint64_t *out_since_ms);
 void told_explain(const struct told *told, struct finding_list *out);
 
 #endif
