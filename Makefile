@@ -99,7 +99,7 @@ TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell find tests/unit -nam
 # Those of node's shards link the simulator's ports too, those that need a swarm its clock and links.
 NET_FAKES := tests/sim/fake_clock.c tests/sim/fake_links.c
 fakes_for = $(if $(filter node/test_shards%,$(1)),$(wildcard tests/sim/fake_*.c))$(if \
- $(filter $(addprefix node/test_,commands pipeline plan propagation readiness timeline verdict verdict_causes) swarm/test_roster swarm/test_discovery swarm/test_discovery_explain,$(1)),$(NET_FAKES))
+ $(filter $(addprefix node/test_,commands coordinator pipeline plan propagation readiness timeline verdict verdict_causes) swarm/test_roster swarm/test_discovery swarm/test_discovery_explain,$(1)),$(NET_FAKES))
 $(TESTS): $(BUILD)/tests/%: tests/unit/%.c $$(call fakes_for,$$*) $$(call libs_for,$$(firstword $$(subst /, ,$$*)))
 	@mkdir -p $(@D)
 	@echo "  TEST  $<"

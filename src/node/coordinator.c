@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "node/placement.h"
 
 #include <stdio.h>
@@ -10,13 +11,31 @@
 #define COMMAND_TIMEOUT_MS 10000
 #define AGAIN_MIN_MS       1000
 #define AGAIN_MAX_MS       30000
+#define HISTORY_MAX        8
+#define PASSED_OVER_MAX    32
+#define TAKEN_TOLD_MS      60000
 
 struct order { /* a shard that a node was told to load */
     struct node_id node;
-    bool open; /* a command is on its way */
-    uint32_t n_sent;
-    uint64_t again_ms;
+    bool open;                 /* a command is on its way */
+    uint32_t n_sent, n_failed; /* failed: in a row */
+    uint64_t again_ms, since_ms;
     char error[256]; /* of the last command; "" */
+    struct {
+        uint64_t at_ms;
+        char text[120];
+    } history[HISTORY_MAX]; /* ring, by n_history; of all nodes it was given to */
+    uint32_t n_history;
+    struct node_id failing; /* who was given the shard and says FAILED; zero: nobody */
+    uint64_t failing_ms;
+    struct node_id taken_from; /* who was passed over last; zero: nobody */
+    char taken_why[160];
+    uint64_t taken_ms;
+};
+
+struct passed_over {
+    struct node_id node;
+    uint64_t until_ms;
 };
 
 struct coordinator {
@@ -33,10 +52,13 @@ struct coordinator {
     struct timer *timer;
     struct placement_node *nodes; /* scratch of the last placement */
     uint32_t n_nodes;
+    struct passed_over passed_over[PASSED_OVER_MAX]; /* ring */
+    uint32_t n_passed_over;
     struct waiting {
         struct waiting *next;
         struct coordinator *coordinator; /* NULL: gone */
         uint32_t shard;
+        struct node_id node;
     } * waiting;
 };
 
@@ -95,6 +117,72 @@ static bool is_explicit(const struct node_record *r)
     return false;
 }
 
+/* --- who is passed over ---------------------------------------------------------------------------------- */
+
+static bool is_passed_over(const struct coordinator *c, const struct node_id *node)
+{
+    for (uint32_t i = 0; i < PASSED_OVER_MAX; i++)
+        if (c->passed_over[i].until_ms > clock_ms(c->clock) && node_id_equal(&c->passed_over[i].node, node))
+            return true;
+    return false;
+}
+
+static bool may_take(const struct coordinator *c, const struct roster_entry *entry)
+{
+    const struct node_record *r = &entry->record;
+    return entry->alive && r->role == ROLE_NODE && !r->draining && r->memory_budget > 0 &&
+           r->arithmetic == c->manifest->arithmetic && !is_passed_over(c, &r->id);
+}
+
+/* Only while another may take the shard: a node that fails is better than none. */
+static bool pass_over(struct coordinator *c, uint32_t shard, const struct node_id *node, const char *why)
+{
+    bool other = false;
+    for (size_t i = 0; i < roster_count(c->roster) && !other; i++) {
+        const struct roster_entry *entry = roster_at(c->roster, i);
+        other = may_take(c, entry) && !is_explicit(&entry->record) && !node_id_equal(&entry->record.id, node);
+    }
+    if (!other)
+        return false;
+    struct order *order = &c->orders[shard];
+    c->passed_over[c->n_passed_over++ % PASSED_OVER_MAX] =
+        (struct passed_over){.node = *node, .until_ms = clock_ms(c->clock) + COORDINATOR_PASS_OVER_MS};
+    order->taken_from = *node;
+    order->taken_ms = clock_ms(c->clock);
+    snprintf(order->taken_why, sizeof order->taken_why, "%.159s", why);
+    return true;
+}
+
+/* A shard that was given to a node and that it cannot load for long, whatever the reason. */
+static void watch_failing(struct coordinator *c, uint32_t shard)
+{
+    struct order *order = &c->orders[shard];
+    const struct roster_entry *failing = NULL;
+    for (size_t i = 0; i < roster_count(c->roster); i++) {
+        const struct roster_entry *entry = roster_at(c->roster, i);
+        const struct record_shard *s = record_shard_find(&entry->record, shard);
+        if (entry->alive && s && s->assigned == ASSIGNED_BY_COMMAND && s->state == SHARD_FAILED)
+            failing = entry;
+    }
+    uint64_t now = clock_ms(c->clock);
+    if (!failing || shard_is_loaded(c->roster, shard)) {
+        memset(&order->failing, 0, sizeof order->failing);
+        return;
+    }
+    if (!node_id_equal(&failing->record.id, &order->failing)) {
+        order->failing = failing->record.id;
+        order->failing_ms = now;
+    }
+    char why[160];
+    snprintf(why, sizeof why, "it could not load the shard for %.0f s: %s",
+             (double)(now - order->failing_ms) / 1000,
+             finding_code_name(record_shard_find(&failing->record, shard)->failure));
+    if (now - order->failing_ms < COORDINATOR_REPLACE_MS)
+        clock_timer_set(c->clock, c->timer, COORDINATOR_REPLACE_MS - (now - order->failing_ms));
+    else if (!is_passed_over(c, &order->failing))
+        pass_over(c, shard, &order->failing, why);
+}
+
 static void gather_nodes(struct coordinator *c)
 {
     size_t n = roster_count(c->roster);
@@ -111,8 +199,7 @@ static void gather_nodes(struct coordinator *c)
         node->machine_ram_free = r->ram_free - r->ram_free / 10;
         node->speed = r->memory_bandwidth;
         node->is_explicit = is_explicit(r);
-        node->can_take = entry->alive && r->role == ROLE_NODE && !r->draining && r->memory_budget > 0 &&
-                         r->arithmetic == c->manifest->arithmetic;
+        node->can_take = may_take(c, entry);
     }
 }
 
@@ -126,7 +213,9 @@ static int32_t holder_of(const struct coordinator *c, uint32_t shard)
         const struct roster_entry *entry = roster_at(c->roster, i);
         const struct record_shard *s = record_shard_find(&entry->record, shard);
         if (!entry->alive || !s || entry->record.draining ||
-            (s->assigned == ASSIGNED_NOT && s->state != SHARD_LOADED))
+            (s->assigned == ASSIGNED_NOT && s->state != SHARD_LOADED) ||
+            (s->assigned == ASSIGNED_BY_COMMAND && s->state == SHARD_FAILED &&
+             is_passed_over(c, &entry->record.id)))
             continue;
         int rank = (s->state == SHARD_LOADED ? 2 : 0) + (s->assigned == ASSIGNED_EXPLICIT ? 1 : 0);
         if (rank > best_rank) {
@@ -151,6 +240,37 @@ static void place(struct coordinator *c)
     mem_free(shards);
 }
 
+static void note_answer(struct coordinator *c, uint32_t shard, const struct node_id *node,
+                        const struct command_answer *answer)
+{
+    struct order *order = &c->orders[shard];
+    uint64_t now = clock_ms(c->clock),
+             delay = (uint64_t)AGAIN_MIN_MS << (order->n_sent < 6 ? order->n_sent : 6);
+    if (!node_id_equal(&order->node, node))
+        return; /* it was given to another meanwhile */
+    delay = delay < AGAIN_MAX_MS ? delay : AGAIN_MAX_MS;
+    delay -=
+        rand_mix(shard, order->n_sent) % (delay / 4); /* commands that failed together do not go together */
+    order->open = false;
+    order->again_ms = now + delay;
+    clock_timer_set(c->clock, c->timer, delay);
+    if (!answer->status) {
+        order->error[0] = '\0';
+        order->n_failed = 0;
+        return;
+    }
+    if (!order->n_failed++)
+        order->since_ms = now;
+    snprintf(order->error, sizeof order->error, "%.255s", answer->error);
+    char id[NODE_ID_SHORT_BYTES];
+    node_id_short(id, node);
+    uint32_t at = order->n_history++ % HISTORY_MAX;
+    order->history[at].at_ms = now;
+    snprintf(order->history[at].text, sizeof order->history[at].text, "node %s: %.100s", id, answer->error);
+    if (order->n_failed >= COORDINATOR_ATTEMPTS_MAX && pass_over(c, shard, node, order->error))
+        clock_timer_set(c->clock, c->timer, 0);
+}
+
 static void on_answer(void *ctx, const struct command_answer *answer)
 {
     struct waiting *waiting = ctx;
@@ -162,12 +282,7 @@ static void on_answer(void *ctx, const struct command_answer *answer)
                 break;
             }
         if (waiting->shard < c->n_shards) {
-            struct order *order = &c->orders[waiting->shard];
-            uint64_t delay = (uint64_t)AGAIN_MIN_MS << (order->n_sent < 6 ? order->n_sent : 6);
-            order->open = false;
-            order->again_ms = clock_ms(c->clock) + (delay < AGAIN_MAX_MS ? delay : AGAIN_MAX_MS);
-            snprintf(order->error, sizeof order->error, "%s", answer->status ? answer->error : "");
-            clock_timer_set(c->clock, c->timer, delay < AGAIN_MAX_MS ? delay : AGAIN_MAX_MS);
+            note_answer(c, waiting->shard, &waiting->node, answer);
         }
     }
     mem_free(waiting);
@@ -176,8 +291,13 @@ static void on_answer(void *ctx, const struct command_answer *answer)
 static void command(struct coordinator *c, uint32_t shard, const struct node_id *node)
 {
     struct order *order = &c->orders[shard];
-    if (!node_id_equal(&order->node, node))
-        *order = (struct order){.node = *node};
+    if (!node_id_equal(&order->node, node)) { /* the history is the shard's */
+        order->node = *node;
+        order->open = false;
+        order->n_sent = order->n_failed = 0;
+        order->again_ms = 0;
+        order->error[0] = '\0';
+    }
     if (order->open || clock_ms(c->clock) < order->again_ms)
         return;
     order->open = true;
@@ -186,7 +306,7 @@ static void command(struct coordinator *c, uint32_t shard, const struct node_id 
     jv_set_int(params, "shard_id", shard);
     jv_set_bool(params, "wait", false);
     struct waiting *waiting = mem_new(sizeof *waiting);
-    *waiting = (struct waiting){.next = c->waiting, .coordinator = c, .shard = shard};
+    *waiting = (struct waiting){.next = c->waiting, .coordinator = c, .shard = shard, .node = *node};
     c->waiting = waiting;
     commands_call(c->commands, node, "LOAD_SHARD", params, COMMAND_TIMEOUT_MS, on_answer, waiting);
 }
@@ -209,6 +329,8 @@ void coordinator_consider(struct coordinator *c)
         c->began_ms = now;
         clock_timer_set(c->clock, c->timer, COORDINATOR_SETTLE_MS);
     }
+    for (uint32_t i = 0; i < c->n_shards; i++)
+        watch_failing(c, i);
     place(c);
     if (now - c->began_ms < COORDINATOR_SETTLE_MS)
         return;
@@ -268,25 +390,75 @@ static void explain_unplaced(const struct coordinator *c, uint32_t shard, struct
     }
 }
 
+static struct jv *history_of(const struct coordinator *c, const struct order *order)
+{
+    struct jv *list = jv_array_new();
+    uint64_t now = clock_ms(c->clock);
+    for (uint32_t i = order->n_history > HISTORY_MAX ? order->n_history - HISTORY_MAX : 0; i < order->n_history;
+         i++) {
+        char text[160];
+        snprintf(text, sizeof text, "%.0f s ago: %s",
+                 (double)(now - order->history[i % HISTORY_MAX].at_ms) / 1000,
+                 order->history[i % HISTORY_MAX].text);
+        jv_append(list, jv_text_new(text));
+    }
+    return list;
+}
+
+static void explain_failed(const struct coordinator *c, uint32_t shard, struct finding_list *out)
+{
+    const struct order *order = &c->orders[shard];
+    uint64_t now = clock_ms(c->clock);
+    char id[NODE_ID_SHORT_BYTES];
+    node_id_short(id, &order->node);
+    struct finding *f = finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &order->node,
+                                    "node %s was told to load shard %u %u times; the last command failed: %s",
+                                    id, shard, order->n_sent, order->error);
+    if (!f)
+        return;
+    f->since_ms = order->since_ms;
+    struct jv *evidence = finding_evidence(f);
+    jv_set_int(evidence, "attempts", order->n_sent);
+    if (!order->open && order->again_ms > now)
+        jv_set_real(evidence, "retry_in_s", (double)(order->again_ms - now) / 1000);
+    jv_set(evidence, "history", history_of(c, order));
+    finding_set_action(f, "shoal load %u --node %s", shard, id);
+}
+
+/* What was done by itself; told until the shard is LOADED, and a minute longer. */
+static void explain_taken(const struct coordinator *c, uint32_t shard, struct finding_list *out)
+{
+    const struct order *order = &c->orders[shard];
+    uint64_t now = clock_ms(c->clock);
+    if (node_id_is_zero(&order->taken_from) || now - order->taken_ms >= TAKEN_TOLD_MS)
+        return;
+    char from[NODE_ID_SHORT_BYTES], to[16] = "another node";
+    node_id_short(from, &order->taken_from);
+    if (c->placed[shard].node >= 0)
+        node_id_short(to, &c->nodes[c->placed[shard].node].id);
+    struct finding *f = finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &order->taken_from,
+                                    "shard %u was taken from node %s and given to %s %.0f s ago: %s", shard,
+                                    from, to, (double)(now - order->taken_ms) / 1000, order->taken_why);
+    if (!f)
+        return;
+    f->severity = SEVERITY_INFO;
+    f->since_ms = order->taken_ms;
+    jv_set(finding_evidence(f), "history", history_of(c, order));
+    finding_set_action(f, "shoal status");
+}
+
 void coordinator_explain(const struct coordinator *c, struct finding_list *out)
 {
     if (!c->manifest || !coordinator_commands(c) || !c->began_ms || !c->nodes)
         return;
     for (uint32_t i = 0; i < c->n_shards; i++) {
+        explain_taken(c, i, out);
         if (c->placed[i].node < 0) {
             if (!shard_is_loaded(c->roster, i) && clock_ms(c->clock) - c->began_ms > 2 * COORDINATOR_SETTLE_MS)
                 explain_unplaced(c, i, out);
             continue;
         }
-        const struct order *order = &c->orders[i];
-        if (!order->error[0] || shard_is_loaded(c->roster, i) || shard_is_discovered(c->roster, i))
-            continue;
-        char id[NODE_ID_SHORT_BYTES];
-        node_id_short(id, &order->node);
-        struct finding *f =
-            finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, i, &order->node,
-                        "node %s was told to load shard %u %u times; the last command failed: %s", id, i,
-                        order->n_sent, order->error);
-        finding_set_action(f, "shoal load %u --node %s", i, id);
+        if (c->orders[i].error[0] && !shard_is_loaded(c->roster, i) && !shard_is_discovered(c->roster, i))
+            explain_failed(c, i, out);
     }
 }
