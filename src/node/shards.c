@@ -88,6 +88,20 @@ static void remember_attempt(struct shard *s, enum finding_code code, const char
     snprintf(at->text, sizeof at->text, "%.199s", text);
 }
 
+static bool is_of_loading(enum finding_code code)
+{
+    return code == FINDING_NOT_ENOUGH_MEMORY || code == FINDING_LOAD_FAILED || code == FINDING_SELF_TEST_FAILED;
+}
+
+/* Nothing tells when loading may go well again: it is tried for a tenth of the time, at the most. */
+static uint64_t longest_wait(const struct shard *s, enum finding_code code)
+{
+    uint64_t ms = 10 * (shards_now(s->owner) - s->began_ms);
+    if (!is_of_loading(code) || ms > SHARDS_RETRY_MAX_MS)
+        return SHARDS_RETRY_MAX_MS;
+    return ms > SHARDS_RETRY_LOAD_MS ? ms : SHARDS_RETRY_LOAD_MS;
+}
+
 void shard_fail(struct shard *s, enum finding_code code, enum status status, int sys_errno, const char *format,
                 ...)
 {
@@ -98,11 +112,11 @@ void shard_fail(struct shard *s, enum finding_code code, enum status status, int
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
 
-    uint64_t wait = SHARDS_RETRY_MS;
-    for (uint32_t i = 0; i < s->n_attempts && wait < SHARDS_RETRY_MAX_MS; i++)
+    uint64_t wait = SHARDS_RETRY_MS, most = longest_wait(s, code);
+    for (uint32_t i = 0; i < s->n_attempts && wait < most; i++)
         wait *= 2;
-    if (wait > SHARDS_RETRY_MAX_MS)
-        wait = SHARDS_RETRY_MAX_MS;
+    if (wait > most)
+        wait = most;
     wait -= rng_below(&shards->rng, wait / 4 + 1); /* jitter: peers that failed together do not come together */
     uint64_t now = shards_now(shards);
     bool same = s->failure.code == code;
@@ -245,11 +259,6 @@ static bool may_try_again(struct shard *s)
 }
 
 /* Not LOADED, assigned, nothing under way: what is next? Loading and hashing are begun by their schedulers. */
-static bool is_of_loading(enum finding_code code)
-{
-    return code == FINDING_NOT_ENOUGH_MEMORY || code == FINDING_LOAD_FAILED || code == FINDING_SELF_TEST_FAILED;
-}
-
 static void consider_assigned(struct shard *s, const struct inventory_found *found)
 {
     struct shards *shards = s->owner;

@@ -25,8 +25,9 @@
 #define SHARDS_STALL_MS                  10000 /* no byte for so long: DOWNLOAD_STALLED */
 #define SHARDS_RETRY_MS                  1000  /* the first; doubles */
 #define SHARDS_RETRY_MAX_MS              60000
-#define SHARDS_ATTEMPTS_SHOWN            5    /* from so many attempts on the finding carries the history */
-#define SHARDS_SETTLE_MS                 1000 /* joining waits for local shards for so long */
+#define SHARDS_RETRY_LOAD_MS             10000 /* the most after loading that failed within a second */
+#define SHARDS_ATTEMPTS_SHOWN            5     /* from so many attempts on the finding carries the history */
+#define SHARDS_SETTLE_MS                 1000  /* joining waits for local shards for so long */
 #define SHARDS_SALT_BYTES                32
 #define SHARDS_EXPECTED_WITHOUT_MANIFEST 8 /* LIST_FILES, when nobody said how many */
 

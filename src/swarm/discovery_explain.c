@@ -81,12 +81,17 @@ static struct finding *add_alone(const struct discovery *d, const struct company
     char id[NODE_ID_SHORT_BYTES] = "";
     if (c->last)
         node_id_short(id, &c->last->record.id);
+    const char *cut = c->entry || !d->config.n_entries ? "" : " and cut off from its entry";
+    if (c->n_lost == 1)
+        return finding_add(out, FINDING_ALONE_IN_CLUSTER, FINDING_NO_SHARD, &d->self,
+                           "this node is alone in cluster '%s'%s: the only other node, %s, was lost %.1f s ago",
+                           cluster, cut, id, ago_s);
     if (c->n_lost)
         return finding_add(
             out, FINDING_ALONE_IN_CLUSTER, FINDING_NO_SHARD, &d->self,
-            "this node is alone in cluster '%s'%s: %u other nodes were here, the last of them, %s, "
-            "was lost %.1f s ago",
-            cluster, c->entry ? "" : " and cut off from its entry", c->n_lost, id, ago_s);
+            "this node is alone in cluster '%s'%s: %u other nodes were here, the last of them, %s, was lost "
+            "%.1f s ago",
+            cluster, cut, c->n_lost, id, ago_s);
     if (d->config.role == ROLE_ENTRY)
         return finding_add(out, FINDING_ALONE_IN_CLUSTER, FINDING_NO_SHARD, &d->self,
                            "no node of cluster '%s' has come to this entry in %.0f s", cluster, waited_s);
@@ -374,7 +379,7 @@ void discovery_explain(const struct discovery *d, struct finding_list *out)
     struct company company = company_of(d);
     bool alone = !company.any;
     for (uint32_t i = 0; i < d->n_failures; i++)
-        if (now - d->failures[i].last_ms < FAILURE_STALE_MS)
+        if (now - d->failures[i].last_ms < (d->failures[i].inbound ? INBOUND_STALE_MS : FAILURE_STALE_MS))
             explain_failure(d, &d->failures[i], alone, out);
     explain_alone(d, &company, out);
     explain_clocks(d, out);

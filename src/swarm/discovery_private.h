@@ -8,6 +8,7 @@
 
 #define FAILURES_MAX     64
 #define FAILURE_STALE_MS 30000 /* a failed attempt is told of for so long after the last one */
+#define INBOUND_STALE_MS 12000 /* whoever still wants to come in tries twice in this time */
 #define SKEW_TOLD_MS     60000
 #define UNACKED_TOLD_MS  5000
 #define REPAIR_TOLD_MS   60000 /* what mended itself is told of for so long */

@@ -65,6 +65,17 @@ static bool has_had_another(const struct scenario *s, const struct fault *f)
     return false;
 }
 
+/* No other process runs here but entries, or none that could be the way to others. */
+static bool is_left_alone(const struct scenario *s, const struct machine *observer)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->world.n; i++) {
+        const struct machine *m = s->world.machines[i];
+        n += m != observer && m->role != ROLE_ENTRY && m->state == MACHINE_RUNS;
+    }
+    return n == 0;
+}
+
 static void add_of_fault(struct list *list, const struct scenario *s, const struct fault *f,
                          const struct machine *observer)
 {
@@ -76,7 +87,7 @@ static void add_of_fault(struct list *list, const struct scenario *s, const stru
     case FAULT_LEAVE:
     case FAULT_STOP:
         add_lost(list, s, m);
-        if (!f->a && s->world.n == 2)
+        if (is_left_alone(s, observer))
             add_alone(list);
         break;
     case FAULT_WRONG_KEY:
@@ -94,7 +105,7 @@ static void add_of_fault(struct list *list, const struct scenario *s, const stru
         break;
     case FAULT_ISOLATE:
         add_lost(list, s, m);
-        if (observer == m || !f->a)
+        if (observer == m || !f->a || s->world.n == 2)
             add_alone(list);
         break;
     case FAULT_SPLIT:
@@ -115,6 +126,7 @@ static void add_of_fault(struct list *list, const struct scenario *s, const stru
         break;
     case FAULT_DISK_FULL:
         add_file(list, f, FINDING_DISK_FULL);
+        add(list, FINDING_DISK_FULL, -1, machine); /* other shards that it lacked from the start */
         break;
     case FAULT_SOURCE_CORRUPT:
         add_file(list, f, FINDING_SOURCE_CORRUPT);

@@ -255,6 +255,8 @@ static void three_nodes(struct world *w)
     rig_holder(&w->rig, 1, 0, 1);
     rig_holder(&w->rig, 2, 1, 2);
     w->rig.says[3].role = ROLE_SERVE;
+    rig_link(&w->rig, 3, 1, 100);
+    rig_link(&w->rig, 3, 2, 100);
     rig_up(&w->rig, 3);
     rig_publish(&w->rig, 3);
 }
@@ -469,6 +471,21 @@ static void a_link_that_lacks_is_told(void **state)
     finding_list_free(&list);
 }
 
+/* Whoever is not the coordinator tells, too, that its probe has no way in. */
+static void a_coordinator_without_a_link_to_the_plan_is_told(void **state)
+{
+    struct world *w = *state;
+    struct finding_list list = {0};
+    three_nodes(w);
+    fake_clock_run(&w->rig.clock, 3000);
+    settle(w);
+    assert_int_equal(explain(w, &list)->code, FINDING_PROBE_FAILED); /* linked: it must only come */
+    w->rig.says[3].n_links = 0;
+    rig_publish(&w->rig, 3);
+    assert_int_equal(explain(w, &list)->code, FINDING_PEER_UNREACHABLE);
+    finding_list_free(&list);
+}
+
 static void without_a_serve_the_lowest_holder_of_the_first_shard_probes(void **state)
 {
     struct world *w = *state;
@@ -506,6 +523,7 @@ int main(void)
         T(only_the_prober_may_tell),
         T(a_proof_counts_whoever_brings_it),
         T(a_link_that_lacks_is_told),
+        T(a_coordinator_without_a_link_to_the_plan_is_told),
         T(without_a_serve_the_lowest_holder_of_the_first_shard_probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,10 @@ static void who_knocks_with_a_wrong_key_is_told_by_address(void **state)
     assert_int_equal(f->severity, SEVERITY_WARNING);
     assert_non_null(strstr(f->cause, "192.0.2.77"));
     assert_null(strstr(f->cause, "5000"));
+    fake_clock_run(&w->clock, 11000);
+    assert_non_null(explain(w, &list));
+    fake_clock_run(&w->clock, 2000); /* whoever still wants in would have come again */
+    assert_null(explain(w, &list));
     finding_list_free(&list);
 }
 
