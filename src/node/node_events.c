@@ -67,12 +67,36 @@ static void on_up(void *ctx, const struct link_info *info)
     node_changed(node);
 }
 
+/* We were refused, or pushed out, because a newer process has our identity. */
+static void note_twin(struct node *node, enum link_fault fault)
+{
+    if (fault == LINK_FAULT_DUPLICATE)
+        node->twin_ms = clock_ms(node->ports.clock);
+}
+
+/* It has gone and nobody refuses us any more, but what it said is newer than what we say: pass it. */
+static void outlive_twin(struct node *node)
+{
+    uint64_t epoch = roster_outdone_epoch(node->roster), now = clock_ms(node->ports.clock);
+    if (epoch != node->twin_epoch) { /* heard of just now: it may live, and we not yet be refused */
+        node->twin_epoch = epoch;
+        node->twin_ms = now;
+    }
+    if (!epoch || epoch == UINT64_MAX || now - node->twin_ms < NODE_TWIN_GONE_MS)
+        return;
+    log_info("a process that had this identity has gone; our record goes on after its own (epoch %llu)",
+             (unsigned long long)epoch);
+    pipeline_set_epoch(node->pipeline, epoch + 1);
+    roster_renew(node->roster, epoch + 1);
+}
+
 static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
 {
     struct node *node = ctx;
     char id[NODE_ID_SHORT_BYTES];
     node_id_short(id, peer);
     log_debug("link to node %s is down: %s: %s", id, link_fault_name(fault), text);
+    note_twin(node, fault);
     commands_on_down(node->commands, peer);
     pipeline_on_down(node->pipeline, peer);
     told_on_down(node->told, peer);
@@ -108,8 +132,13 @@ static void on_frame(void *ctx, const struct node_id *peer, enum frame_kind kind
 {
     struct node *node = ctx;
     struct error err;
-    if (node->stopping || !dispatch_frame(node, peer, kind, payload, &err))
+    if (node->stopping)
         return;
+    if (!dispatch_frame(node, peer, kind, payload, &err)) {
+        if (kind == FRAME_RECORD)
+            outlive_twin(node);
+        return;
+    }
     char id[NODE_ID_SHORT_BYTES];
     node_id_short(id, peer);
     log_warn("node %s broke the rules and its link is closed: %s", id, err.text);
@@ -119,6 +148,8 @@ static void on_frame(void *ctx, const struct node_id *peer, enum frame_kind kind
 static void on_failed(void *ctx, const struct link_attempt *attempt)
 {
     struct node *node = ctx;
+    if (!attempt->inbound)
+        note_twin(node, attempt->fault);
     discovery_on_failed(node->discovery, attempt);
     node_changed(node);
 }

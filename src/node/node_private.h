@@ -14,6 +14,8 @@
 #include "node/verdict.h"
 #include "node/verdict_log.h"
 
+#define NODE_TWIN_GONE_MS 7000 /* longer than the pause between two attempts to link */
+
 struct node_own_finding { /* set from outside: node_set_finding */
     enum finding_code code;
     enum severity severity;
@@ -47,6 +49,8 @@ struct node {
     bool has_tokenizer;
     bool started, joined, stopping;
     uint64_t started_ms;
+    /* Another process with our identity: the epoch of its record, and when we last felt that it lives. */
+    uint64_t twin_epoch, twin_ms;
     uint16_t dht_port, torrent_port;
     uint64_t coordinator_heard_ms;
     struct timer *settle_timer, *report_timer, *host_timer, *join_timer, *stop_timer;

@@ -193,6 +193,11 @@ struct pipeline *pipeline_new(const struct clock *clock, const struct links *lin
 }
 
 /* The compute port must have stopped: it brings no result any more. */
+void pipeline_set_epoch(struct pipeline *pipeline, uint64_t epoch)
+{
+    pipeline->epoch = epoch;
+}
+
 void pipeline_free(struct pipeline *pipeline)
 {
     if (!pipeline)

@@ -27,6 +27,7 @@ struct pipeline;
 
 struct pipeline *pipeline_new(const struct clock *clock, const struct links *links, struct compute *compute,
                               const struct key_pair *pair, uint64_t epoch);
+void pipeline_set_epoch(struct pipeline *pipeline, uint64_t epoch); /* of our record from now on */
 void pipeline_free(struct pipeline *pipeline);
 /* n_embd, layers per shard (for probe states), fingerprint. NULL: none, every step is refused. */
 void pipeline_set_manifest(struct pipeline *pipeline, const struct manifest *manifest);

@@ -16,6 +16,7 @@ struct roster {
     struct roster_entry *self;
     struct timer *push_timer, *digest_timer;
     bool push_pending, hold_pushes;
+    uint64_t outdone_epoch; /* the highest in a record of ours that came from outside */
 };
 
 /* The place of id in the table, or where it would be. */
@@ -110,6 +111,14 @@ static struct roster_entry *insert(struct roster *roster, const struct node_id *
     return entry;
 }
 
+/* The first round trips of a link compete with two processes that start: a slow one counts only when the link
+ * has had the time for better ones. 0: not measured. */
+static uint32_t believed_rtt(const struct roster *roster, const struct link_info *info)
+{
+    bool is_young = clock_ms(roster->clock) - info->up_since_ms < ROSTER_RTT_YOUNG_MS;
+    return is_young && info->rtt_us > ROSTER_RTT_QUICK_US ? 0 : info->rtt_us;
+}
+
 static void fill_links(struct roster *roster, struct node_record *own)
 {
     struct node_id peers[RECORD_LINKS_MAX];
@@ -121,7 +130,7 @@ static void fill_links(struct roster *roster, struct node_record *own)
         struct link_info info;
         own->links[i].peer = peers[i];
         if (roster->links->ops->info(roster->links->self, &peers[i], &info))
-            own->links[i].rtt_us = info.rtt_us;
+            own->links[i].rtt_us = believed_rtt(roster, &info);
     }
 }
 
@@ -343,6 +352,8 @@ static enum status take_record(struct roster *roster, const struct node_id *from
     if (status)
         return status;
     struct roster_entry *entry = find(roster, &record.id);
+    if (entry && entry->is_self && record.epoch > roster->outdone_epoch)
+        roster->outdone_epoch = record.epoch;
     if (entry && (entry->is_self || !record_is_newer(&record, entry->record.epoch, entry->record.version))) {
         record_free(&record);
         return STATUS_OK;
@@ -379,8 +390,10 @@ static enum status take_digest(struct roster *roster, const struct node_id *peer
     for (size_t i = 0; i < n; i++) {
         const struct roster_entry *entry = find(roster, &theirs[i].id);
         struct node_record as_digest = {.epoch = theirs[i].epoch, .version = theirs[i].version};
-        if (!entry ||
-            (!entry->is_self && record_is_newer(&as_digest, entry->record.epoch, entry->record.version)))
+        bool is_wanted = !entry || (entry->is_self ? theirs[i].epoch > entry->record.epoch
+                                                   : record_is_newer(&as_digest, entry->record.epoch,
+                                                                     entry->record.version));
+        if (is_wanted)
             want_encode(&wanted, &theirs[i].id, 1);
     }
     if (wanted.size)
@@ -486,6 +499,19 @@ bool roster_linked(const struct roster *roster, const struct node_id *a, const s
     if (y->is_self)
         return x->linked;
     return lists_link(x, b) || lists_link(y, a);
+}
+
+uint64_t roster_outdone_epoch(const struct roster *roster)
+{
+    return roster->outdone_epoch > roster->self->record.epoch ? roster->outdone_epoch : 0;
+}
+
+void roster_renew(struct roster *roster, uint64_t epoch)
+{
+    ASSERT(epoch > roster->self->record.epoch);
+    roster->self->record.epoch = epoch;
+    publish(roster);
+    roster->events.changed(roster->ctx, roster->self);
 }
 
 void roster_hold_pushes(struct roster *roster, bool hold)

@@ -22,6 +22,8 @@
 #define ROSTER_DIGEST_MS     2000
 #define ROSTER_PUSH_MS       10               /* changes within this time travel together */
 #define ROSTER_RTT_CHANGE_US 5000             /* and by half: a round trip is told anew */
+#define ROSTER_RTT_QUICK_US  20000            /* more than this is told of a link only ... */
+#define ROSTER_RTT_YOUNG_MS  3000             /* ... that is so old */
 #define ROSTER_FORGET_MS     (10 * 60 * 1000) /* a dead node's record is dropped after this */
 
 struct roster_entry {
@@ -63,6 +65,13 @@ enum status roster_find_prefix(const struct roster *roster, const char *digits, 
                                struct error *err);
 /* Whether two nodes have a link, as far as we know: one of them is us, or one of their records says so. */
 bool roster_linked(const struct roster *roster, const struct node_id *a, const struct node_id *b);
+
+/* The epoch of a record of ours, signed with our key, that passes our present one: another process had this
+ * identity after we started. 0: none was seen. While it lives, peers refuse us (LINK_FAULT_DUPLICATE); what it
+ * left keeps them from believing us. */
+uint64_t roster_outdone_epoch(const struct roster *roster);
+/* From now on our record has this epoch, which is higher than before. */
+void roster_renew(struct roster *roster, uint64_t epoch);
 
 /* For tests of diagnosis: pushes are held back (see `--fault`); digests still heal. */
 void roster_hold_pushes(struct roster *roster, bool hold);

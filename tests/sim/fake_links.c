@@ -119,6 +119,7 @@ static bool info(void *self, const struct node_id *peer, struct link_info *out)
         return false;
     *out = (struct link_info){.hello = to->hello,
                               .address = to->address,
+                              .up_since_ms = links->linked_ms,
                               .rtt_us = links->rtt_us > to->rtt_us ? links->rtt_us : to->rtt_us,
                               .clock_skew_ms = to->skew_ms - links->skew_ms};
     return true;
@@ -183,6 +184,7 @@ static void set(struct fake_links *a, struct fake_links *b, bool up, enum link_f
 
 void fake_net_connect(struct fake_links *a, struct fake_links *b)
 {
+    a->linked_ms = b->linked_ms = clock_ms(&a->net->clock->clock);
     set(a, b, true, LINK_FAULT_NONE);
 }
 

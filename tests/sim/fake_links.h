@@ -40,6 +40,7 @@ struct fake_links {
     uint32_t rtt_us;
     int64_t skew_ms;
     /* what it did */
+    uint64_t linked_ms; /* when it was connected last */
     uint32_t n_sent[FRAME_KIND_END], n_drops;
     enum link_fault drop_fault;
     struct fake_wanted wanted[FAKE_WANTED_MAX];

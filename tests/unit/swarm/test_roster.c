@@ -282,6 +282,54 @@ static void a_restart_counts_from_a_higher_epoch(void **state)
     assert_true(seen(w, 1, 0)->record.version < version);
 }
 
+/* A process with our identity that was started later has come and gone: its record is newer than ours. */
+static void who_outlives_a_twin_goes_on_after_its_record(void **state)
+{
+    struct world *w = *state;
+    struct roster *first = w->nodes[0].roster;
+    fake_clock_run(&w->clock, 100);
+    assert_int_equal(roster_outdone_epoch(first), 0);
+    snprintf(w->nodes[0].model, sizeof w->nodes[0].model, "twin");
+    start(&w->nodes[0], 5);
+    connect_pair(w, 0, 1);
+    fake_clock_run(&w->clock, 100);
+    cut(w, 0, 1);
+    fake_clock_run(&w->clock, 100);
+    roster_free(w->nodes[0].roster);
+
+    w->nodes[0].roster = first;
+    say(w, 0, "first");
+    connect_pair(w, 0, 1);
+    fake_clock_run(&w->clock, 3 * ROSTER_DIGEST_MS);
+    assert_true(says(w, 1, 0, "twin")); /* an older record changes nothing */
+    assert_int_equal(roster_outdone_epoch(first), 5);
+    roster_renew(first, 6);
+    fake_clock_run(&w->clock, 100);
+    assert_true(says(w, 1, 0, "first"));
+    assert_int_equal(seen(w, 1, 0)->record.epoch, 6);
+    assert_int_equal(roster_outdone_epoch(first), 0);
+}
+
+static uint32_t told_rtt(const struct world *w, int at, int of)
+{
+    const struct node_record *r = &seen(w, at, of)->record;
+    return r->n_links ? r->links[0].rtt_us : UINT32_MAX;
+}
+
+static void a_slow_first_round_trip_is_told_once_the_link_has_had_its_time(void **state)
+{
+    struct world *w = *state;
+    w->nodes[0].links.rtt_us = 70000;
+    connect_pair(w, 0, 1);
+    fake_clock_run(&w->clock, 2500);
+    assert_int_equal(told_rtt(w, 1, 0), 0);
+    fake_clock_run(&w->clock, 3000);
+    assert_int_equal(told_rtt(w, 1, 0), 70000);
+    connect_pair(w, 2, 3);
+    fake_clock_run(&w->clock, 200);
+    assert_int_equal(told_rtt(w, 3, 2), 100); /* a quick one at once */
+}
+
 /* A record of node `of`, signed by `by`. */
 static void signed_record(struct world *w, struct buffer *out, int of, int by, uint64_t version)
 {
@@ -503,6 +551,8 @@ int main(void)
         T(alive_is_who_is_linked_or_listed_by_a_linked_peer),
         T(the_dead_are_forgotten_after_their_time),
         T(a_restart_counts_from_a_higher_epoch),
+        T(who_outlives_a_twin_goes_on_after_its_record),
+        T(a_slow_first_round_trip_is_told_once_the_link_has_had_its_time),
         T(a_forged_record_is_refused),
         T(nobody_tells_a_node_of_itself),
         T(an_older_record_changes_nothing),
