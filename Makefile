@@ -45,7 +45,7 @@ uses_all   = $(filter $(call may_use,$(1)) $(foreach f,$(call may_use,$(1)),$(ca
 libs_for   = $(foreach f,$(1) $(call uses_all,$(1)),$(call lib,$(f)))
 ext_libs_for = $(foreach f,$(1) $(call uses_all,$(1)),$(call pkg_libs,$(f))) -lm
 
-.PHONY: all deps demo test e2e faults unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
+.PHONY: all deps demo test e2e faults chaos starts unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
 .DELETE_ON_ERROR:
 all: $(BUILD)/shoal $(BUILD)/shoal-agent
 
@@ -142,6 +142,15 @@ e2e: all
 # Every fault that a person can cause, with real processes: make faults [ONLY=REGEX]; the table in $(BUILD)/faults.
 faults: all
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/faults/run.py --json $(BUILD)/faults/faults.json --keep $(BUILD)/faults/doctor $(ONLY)
+# Random faults in random swarms: make chaos [RUNS=300] [SEED=1] [ONLY=REGEX]; figures in $(BUILD)/chaos.json
+RUNS ?= 300
+SEED ?= 1
+chaos: all
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/chaos/run.py --runs $(RUNS) --seed $(SEED) --json $(BUILD)/chaos.json $(if $(ONLY),--only '$(ONLY)')
+# Eight nodes started N times: nothing is told once all are ready.
+N ?= 100
+starts: all
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/faults/starts.py $(N)
 check: all
 	@python3 scripts/check.py --build $(BUILD)
 	@python3 scripts/make_man.py --shoal $(BUILD)/shoal --check man/shoal.1

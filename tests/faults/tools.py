@@ -63,10 +63,11 @@ class Wire:
 
     def __init__(self, to, ip="127.0.0.1", port=0):
         self.to, self.delay_s, self.is_cut, self.is_frozen, self.ended = to, 0, False, False, False
+        self.lock = threading.Lock()
         self.listener = socket.create_server((ip, port))
         self.address = "%s:%d" % self.listener.getsockname()
         self.port = self.listener.getsockname()[1]
-        self.pairs = []
+        self.pairs, self.half_done = [], set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -75,7 +76,7 @@ class Wire:
                 a, _ = self.listener.accept()
             except OSError:
                 return
-            if self.is_cut:
+            if not self.admits(a):
                 a.close()
                 continue
             try:
@@ -86,23 +87,43 @@ class Wire:
             for s in (a, b):
                 s.settimeout(None)
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.pairs += [a, b]
+            with self.lock:
+                self.pairs += [a, b]
+            self.joined(a, b)
             for x, y in ((a, b), (b, a)):
                 threading.Thread(target=self._pass, args=(x, y), daemon=True).start()
+
+    # What a wire that tells its diallers apart does otherwise.
+
+    def admits(self, a):
+        return not self.is_cut
+
+    def joined(self, a, b):
+        """a: who dialled; b: whom we dialled for it."""
+
+    def left(self, a, b):
+        """The pair is no more."""
+
+    def holds(self, a):
+        """Whether what comes from here waits."""
+        return self.is_frozen
+
+    def delay(self, a):
+        return self.delay_s
 
     def _pass(self, a, b):
         waiting = []
         try:
             while True:
                 left = max(0, waiting[0][0] - time.monotonic()) if waiting else 0.5
-                if select.select([a], [], [], left)[0] and not self.is_frozen:
+                if select.select([a], [], [], left)[0] and not self.holds(a):
                     data = a.recv(65536)
                     if not data:
                         break
-                    waiting.append((time.monotonic() + self.delay_s, data))
-                elif self.is_frozen:
+                    waiting.append((time.monotonic() + self.delay(a), data))
+                elif self.holds(a):
                     time.sleep(0.05)
-                while waiting and waiting[0][0] <= time.monotonic() and not self.is_frozen:
+                while waiting and waiting[0][0] <= time.monotonic() and not self.holds(a):
                     b.sendall(waiting.pop(0)[1])
         except (OSError, ValueError):
             pass
@@ -111,6 +132,19 @@ class Wire:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        self._end(a, b)
+
+    def _end(self, a, b):
+        """One direction has ended; with the second both sockets go: select() takes no large descriptors."""
+        with self.lock:
+            if b not in self.half_done:
+                self.half_done.add(a)
+                return
+            self.half_done.discard(b)
+            self.pairs = [s for s in self.pairs if s not in (a, b)]
+            self.left(a, b)
+        a.close()
+        b.close()
 
     def cut(self):
         self.is_cut = True
@@ -168,18 +202,31 @@ class Talker:
 
 CLOCK = r"""
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
-/* The time of day, shifted by CLOCK_SHIFT_S seconds. */
+/* The time of day, shifted by CLOCK_SHIFT_S seconds, or by the long in CLOCK_SHIFT_FILE, which may change. */
+static volatile const long *in_file;
+__attribute__((constructor)) static void map_file(void)
+{
+    const char *path = getenv("CLOCK_SHIFT_FILE");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(long), PROT_READ, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    if (at != MAP_FAILED)
+        in_file = at;
+}
 int clock_gettime(clockid_t id, struct timespec *out)
 {
     long r = syscall(SYS_clock_gettime, id, out);
     const char *shift = getenv("CLOCK_SHIFT_S");
-    if (!r && id == CLOCK_REALTIME && shift)
-        out->tv_sec += atol(shift);
+    if (!r && id == CLOCK_REALTIME)
+        out->tv_sec += in_file ? *in_file : shift ? atol(shift) : 0;
     return (int)r;
 }
 time_t time(time_t *out)
@@ -202,12 +249,12 @@ int gettimeofday(struct timeval *out, void *zone)
 """
 
 
-def shifted_clock(folder, env, seconds):
-    """An environment in which a process sees the time of day `seconds` later."""
+def shifted_clock(folder, env, seconds, file=None):
+    """An environment in which a process sees the time of day `seconds` later, or as the file's 8 bytes say."""
     source, library = pathlib.Path(folder) / "clock.c", pathlib.Path(folder) / "clock.so"
     if not library.exists():
         source.write_text(CLOCK)
         r = subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-o", library, source], capture_output=True)
         if r.returncode:
             raise Skip("the clock's library does not compile: " + r.stderr.decode()[-200:])
-    return {**env, "LD_PRELOAD": str(library), "CLOCK_SHIFT_S": str(seconds)}
+    return {**env, "LD_PRELOAD": str(library), "CLOCK_SHIFT_S": str(seconds), **({"CLOCK_SHIFT_FILE": str(file)} if file else {})}
