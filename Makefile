@@ -51,7 +51,9 @@ all: $(BUILD)/shoal $(BUILD)/shoal-agent
 
 # --- folders: src/FOLDER/**/*.c -> BUILD/lib/libFOLDER.a -------------------------------------------------
 # In kernels/x86 the end of a file's name is the instruction set that it alone is compiled for.
-isa_flags = $(if $(filter %_avx2.o,$(1)),-mavx2 -mfma -mf16c)$(if $(filter %_avx512.o,$(1)),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c)
+avx512_flags = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
+isa_flags = $(if $(filter %_avx2.o,$(1)),-mavx2 -mfma -mf16c)$(if $(filter %_avx512.o,$(1)),$(avx512_flags))$(if \
+ $(filter %_amx.o,$(1)),$(avx512_flags) -mamx-tile -mamx-int8)
 
 define folder_rules
 SRC_$(1) := $$(shell find src/$(1) -name '*.c' | sort)

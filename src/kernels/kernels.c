@@ -8,6 +8,8 @@
 #if defined __x86_64__
 #include <cpuid.h>
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* __builtin_cpu_supports also asks whether the system saves the registers (xgetbv); it has no name for F16C,
  * which needs nothing more from the system than AVX does. */
@@ -24,6 +26,17 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
 }
+
+/* The tiles' registers are large, so Linux gives them only to a process that asks
+ * (Documentation/arch/x86/xstate.rst); not to one whose threads have small signal stacks. */
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA  18
+static bool has_amx(void)
+{
+    unsigned a, b, c, d = 0;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1U << 24 && d & 1U << 25 &&
+           !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
+}
 #endif
 
 static const struct level {
@@ -36,6 +49,7 @@ static const struct level {
 #if defined __x86_64__
     {"avx2", has_avx2, kernels_init_avx2},
     {"avx512", has_avx512, kernels_init_avx512},
+    {"amx", has_amx, kernels_init_amx},
 #endif
 };
 

@@ -13,7 +13,7 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[128], const uint8_t *packed
     _mm512_store_si512(scales + 64, _mm512_add_epi8(_mm512_add_epi8(second, second), one));
 }
 
-static ALWAYS_INLINE void panel_iq3(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_iq3(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                     const struct group_int8 *x, const uint32_t n, const int8_t table[16],
                                     const int bias, const float factor)
 {
@@ -26,33 +26,46 @@ static ALWAYS_INLINE void panel_iq3(__m512 *acc, const uint8_t *panel, uint32_t 
         open_scales(scales, super);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
+            read_ahead(super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
             table_codes(w, super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK, table, bias);
-            block_plain(acc, n, w, bias, _mm512_mul_ps(d, signed_bytes(scales + j * 16)),
+            block_plain(to, n, w, bias, _mm512_mul_ps(d, signed_bytes(scales + j * 16)),
                         x_block_at(x, s * 8 + j, n));
         }
     }
 }
 
-static ALWAYS_INLINE void panel_iq3_s(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_iq3_s(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                       const struct group_int8 *x, const uint32_t n)
 {
-    panel_iq3(acc, panel, n_cols, x, n, codebook_iq3_s, 4, 1.0F);
+    panel_iq3(to, panel, n_cols, x, n, codebook_iq3_s, 4, 1.0F);
 }
 MATMUL_AVX512(iq3_s)
+MATMUL_AMX(iq3_s, BLOCK_PLAIN)
 
-static ALWAYS_INLINE void panel_iq3_xxs(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_iq3_xxs(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                         const struct group_int8 *x, const uint32_t n)
 {
-    panel_iq3(acc, panel, n_cols, x, n, codebook_iq3_xxs, 5, 0.5F);
+    panel_iq3(to, panel, n_cols, x, n, codebook_iq3_xxs, 5, 0.5F);
 }
 MATMUL_AVX512(iq3_xxs)
+MATMUL_AMX(iq3_xxs, BLOCK_PLAIN)
 
 void kernels_init_iq3_s_avx512(struct kernels *k)
 {
     k->types[TENSOR_TYPE_IQ3_S].matmul = matmul_iq3_s;
 }
 
+void kernels_init_iq3_s_amx(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_IQ3_S].matmul = matmul_iq3_s_amx;
+}
+
 void kernels_init_iq3_xxs_avx512(struct kernels *k)
 {
     k->types[TENSOR_TYPE_IQ3_XXS].matmul = matmul_iq3_xxs;
+}
+
+void kernels_init_iq3_xxs_amx(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_IQ3_XXS].matmul = matmul_iq3_xxs_amx;
 }

@@ -26,7 +26,7 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[128], uint8_t mins[128], co
 }
 
 /* block_bytes: of codes, PANEL_Q4_BLOCK or PANEL_Q5_BLOCK. */
-static ALWAYS_INLINE void panel_k_mins(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_k_mins(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                        const struct group_int8 *x, const uint32_t n, const size_t block_bytes)
 {
     _Alignas(64) uint8_t scales[128], mins[128];
@@ -34,15 +34,17 @@ static ALWAYS_INLINE void panel_k_mins(__m512 *acc, const uint8_t *panel, uint32
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + s * (PANEL_Q4K_CODES + 8 * block_bytes);
         __m512 d = f16_scales(super), d_min = f16_scales(super + 32);
+        read_ahead(super, PANEL_Q4K_CODES, n);
         open_scales(scales, mins, super + PANEL_Q4K_SCALES);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
             const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
+            read_ahead(codes, block_bytes, n);
             if (block_bytes == PANEL_Q5_BLOCK)
                 five_bits(w, codes);
             else
                 nibbles(w, codes);
-            block_min(acc, n, w, times_bytes(d, scales + j * 16), times_bytes(d_min, mins + j * 16),
+            block_min(to, n, w, times_bytes(d, scales + j * 16), times_bytes(d_min, mins + j * 16),
                       x_block_at(x, s * 8 + j, n));
         }
     }

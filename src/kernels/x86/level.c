@@ -1,4 +1,4 @@
-/* The two x86 levels, put together on top of ref. */
+/* The x86 levels, put together on top of ref. */
 #include "kernels/kernels_private.h"
 #include "kernels/x86/groups.h"
 #include "kernels/x86/levels.h"
@@ -16,6 +16,7 @@ static void set_activations(struct kernels *k, const struct activation_kernels *
 #define INIT_PANELS(name) kernels_init_##name##_panels(k);
 #define INIT_AVX2(name)   kernels_init_##name##_avx2(k);
 #define INIT_AVX512(name) kernels_init_##name##_avx512(k);
+#define INIT_AMX(name)    kernels_init_##name##_amx(k);
 
 static void init_panels(struct kernels *k)
 {
@@ -41,4 +42,10 @@ void kernels_init_avx512(struct kernels *k)
     X86_INT8_TYPES(INIT_AVX512)
     kernels_init_vector_avx512(k);
     kernels_init_attention_avx512(k);
+}
+
+void kernels_init_amx(struct kernels *k)
+{
+    kernels_init_avx512(k);
+    X86_TILES_TYPES(INIT_AMX)
 }

@@ -1,4 +1,4 @@
-/* levels - the parts of the two x86 levels, each of which fills its own slots. Internal to kernels. */
+/* levels - the parts of the x86 levels, each of which fills its own slots. Internal to kernels. */
 #ifndef KERNELS_X86_LEVELS_H
 #define KERNELS_X86_LEVELS_H
 
@@ -24,7 +24,27 @@ struct kernels;
     DO(tq1_0)                                                                                                  \
     DO(tq2_0)
 
-/* packed_bytes, pack and row, the same for both levels; matmul of each. */
+/* Of these, those whose blocks AMX multiplies; the others stay AVX-512's there. */
+#define X86_TILES_TYPES(DO)                                                                                    \
+    DO(q8_0)                                                                                                   \
+    DO(q4_0)                                                                                                   \
+    DO(q4_1)                                                                                                   \
+    DO(q5_0)                                                                                                   \
+    DO(q5_1)                                                                                                   \
+    DO(q4_k)                                                                                                   \
+    DO(q5_k)                                                                                                   \
+    DO(q6_k)                                                                                                   \
+    DO(iq4_nl)                                                                                                 \
+    DO(iq4_xs)                                                                                                 \
+    DO(mxfp4)                                                                                                  \
+    DO(iq3_s)                                                                                                  \
+    DO(iq3_xxs)                                                                                                \
+    DO(tq1_0)                                                                                                  \
+    DO(tq2_0)
+#define X86_TILES_INITS(name) void kernels_init_##name##_amx(struct kernels *k);
+X86_TILES_TYPES(X86_TILES_INITS)
+
+/* packed_bytes, pack and row, the same for all levels; matmul of each. */
 #define X86_INT8_INITS(name)                                                                                   \
     void kernels_init_##name##_panels(struct kernels *k);                                                      \
     void kernels_init_##name##_avx2(struct kernels *k);                                                        \

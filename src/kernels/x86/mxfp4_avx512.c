@@ -12,20 +12,27 @@ static ALWAYS_INLINE __m512 e8m0_scales(const uint8_t *at)
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, is_small, small));
 }
 
-static ALWAYS_INLINE void panel_mxfp4(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_mxfp4(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                       const struct group_int8 *x, const uint32_t n)
 {
     uint32_t n_blocks = n_cols / 32;
 
     for (size_t b = 0; b < n_blocks; b++) {
         __m512i w[8];
+        read_ahead(panel + four_codes_at(b), PANEL_Q4_BLOCK, n);
         table_codes(w, panel + four_codes_at(b), codebook_fp4, 4);
-        block_plain(acc, n, w, 4, e8m0_scales(panel + four_scales_at(b)), x_block_at(x, b, n));
+        block_plain(to, n, w, 4, e8m0_scales(panel + four_scales_at(b)), x_block_at(x, b, n));
     }
 }
 MATMUL_AVX512(mxfp4)
+MATMUL_AMX(mxfp4, BLOCK_PLAIN)
 
 void kernels_init_mxfp4_avx512(struct kernels *k)
 {
     k->types[TENSOR_TYPE_MXFP4].matmul = matmul_mxfp4;
+}
+
+void kernels_init_mxfp4_amx(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_MXFP4].matmul = matmul_mxfp4_amx;
 }

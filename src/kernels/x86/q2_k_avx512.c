@@ -15,13 +15,14 @@ static ALWAYS_INLINE void scale_codes(__m512i w[8], __m512i scale_pairs)
     }
 }
 
-static ALWAYS_INLINE void block_q2_k(__m512 *acc, const uint32_t n, const uint8_t *codes, const uint8_t *scales,
+static ALWAYS_INLINE void block_q2_k(struct block_to to, const uint32_t n, const uint8_t *codes, const uint8_t *scales,
                                      __m512 d, __m512 d_min, struct x_block x)
 {
     const __m512i zero = _mm512_setzero_si512();
     __m512i both = _mm512_cvtepu8_epi16(byte_pairs(scales)), w[8];
     __m512i scale_pairs = _mm512_and_si512(both, _mm512_set1_epi16(15)), min_pairs = _mm512_srli_epi16(both, 4);
 
+    read_ahead(codes, PANEL_Q2_BLOCK, n);
     two_bits(w, codes);
     if (n >= 4)
         scale_codes(w, scale_pairs);
@@ -30,19 +31,19 @@ static ALWAYS_INLINE void block_q2_k(__m512 *acc, const uint32_t n, const uint8_
         __m512 x_scale = _mm512_set1_ps(x.scale[t]);
         __m512i isum = n >= 4 ? dots(zero, w, x.q + t * 8, 8) : pair_dots(zero, w, scale_pairs, x.q + t * 8);
         __m512i x_sum = _mm512_madd_epi16(min_pairs, _mm512_set1_epi32(x.sum_pair[t]));
-        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(d, x_scale), acc[t]);
-        acc[t] = _mm512_fnmadd_ps(d_min, _mm512_mul_ps(x_scale, _mm512_cvtepi32_ps(x_sum)), sum);
+        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(d, x_scale), to.acc[t]);
+        to.acc[t] = _mm512_fnmadd_ps(d_min, _mm512_mul_ps(x_scale, _mm512_cvtepi32_ps(x_sum)), sum);
     }
 }
 
-static ALWAYS_INLINE void panel_q2_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_q2_k(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const uint32_t n)
 {
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + s * PANEL_Q2K_BYTES;
         __m512 d = f16_scales(super), d_min = f16_scales(super + PANEL_SCALE_BYTES);
         for (size_t j = 0; j < 8; j++)
-            block_q2_k(acc, n, super + PANEL_Q2K_CODES + j * PANEL_Q2_BLOCK, super + 64 + j * 32, d, d_min,
+            block_q2_k(to, n, super + PANEL_Q2K_CODES + j * PANEL_Q2_BLOCK, super + 64 + j * 32, d, d_min,
                        x_block_at(x, s * 8 + j, n));
     }
 }

@@ -31,24 +31,25 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
         w[i] = _mm512_ternarylogic_epi32(w[i], bits[i], third, 0xF8); /* w | bits & third */
 }
 
-static ALWAYS_INLINE void block_q3_k(__m512 *acc, const uint32_t n, const uint8_t *codes, const uint8_t *scales,
+static ALWAYS_INLINE void block_q3_k(struct block_to to, const uint32_t n, const uint8_t *codes, const uint8_t *scales,
                                      __m512 d, struct x_block x)
 {
     __m512i scale_pairs = _mm512_cvtepi8_epi16(byte_pairs(scales)), w[8];
     __m512i off =
         _mm512_sub_epi16(_mm512_setzero_si512(), _mm512_slli_epi16(scale_pairs, 2)); /* what 4 is worth */
 
+    read_ahead(codes, PANEL_Q3_BLOCK, n);
     codes_of(w, codes);
     UNROLL(16)
     for (uint32_t t = 0; t < n; t++) {
         __m512i isum = _mm512_madd_epi16(off, _mm512_set1_epi32(x.sum_pair[t]));
         isum = pair_dots(isum, w, scale_pairs, x.q + t * 8);
-        acc[t] =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale[t])), acc[t]);
+        to.acc[t] =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale[t])), to.acc[t]);
     }
 }
 
-static ALWAYS_INLINE void panel_q3_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_q3_k(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const uint32_t n)
 {
     _Alignas(64) uint8_t scales[256];
@@ -58,7 +59,7 @@ static ALWAYS_INLINE void panel_q3_k(__m512 *acc, const uint8_t *panel, uint32_t
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q3K_BYTES));
         open_scales(scales, super);
         for (size_t j = 0; j < 8; j++)
-            block_q3_k(acc, n, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK, scales + j * 32, d,
+            block_q3_k(to, n, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK, scales + j * 32, d,
                        x_block_at(x, s * 8 + j, n));
     }
 }

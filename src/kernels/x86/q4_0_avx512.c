@@ -1,7 +1,7 @@
 #include "kernels/x86/levels.h"
 #include "kernels/x86/matmul_avx512.h"
 
-static ALWAYS_INLINE void panel_q4_0(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_q4_0(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const uint32_t n)
 {
     uint32_t n_blocks = n_cols / 32;
@@ -10,13 +10,20 @@ static ALWAYS_INLINE void panel_q4_0(__m512 *acc, const uint8_t *panel, uint32_t
         const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q4_BLOCK),
                       *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
         __m512i w[8];
+        read_ahead(codes, PANEL_Q4_BLOCK, n);
         nibbles(w, codes);
-        block_plain(acc, n, w, 3, f16_scales(scales), x_block_at(x, b, n));
+        block_plain(to, n, w, 3, f16_scales(scales), x_block_at(x, b, n));
     }
 }
 MATMUL_AVX512(q4_0)
+MATMUL_AMX(q4_0, BLOCK_PLAIN)
 
 void kernels_init_q4_0_avx512(struct kernels *k)
 {
     k->types[TENSOR_TYPE_Q4_0].matmul = matmul_q4_0;
+}
+
+void kernels_init_q4_0_amx(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_Q4_0].matmul = matmul_q4_0_amx;
 }

@@ -16,23 +16,31 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
     }
 }
 
-static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+static ALWAYS_INLINE void panel_q6_k(struct block_to to, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_int8 *x, const uint32_t n)
 {
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q6K_BYTES));
+        read_ahead(super, PANEL_Q6K_CODES, n);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
             __m512 sub_scale[2] = {signed_bytes(super + j * 32), signed_bytes(super + j * 32 + 16)};
+            read_ahead(super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK, PANEL_Q6K_BLOCK, n);
             codes_of(w, super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK);
-            block_halves(acc, n, w, 5, sub_scale, d, x_block_at(x, s * 8 + j, n));
+            block_halves(to, n, w, 5, sub_scale, d, x_block_at(x, s * 8 + j, n));
         }
     }
 }
 MATMUL_AVX512(q6_k)
+MATMUL_AMX(q6_k, BLOCK_HALVES)
 
 void kernels_init_q6_k_avx512(struct kernels *k)
 {
     k->types[TENSOR_TYPE_Q6_K].matmul = matmul_q6_k;
+}
+
+void kernels_init_q6_k_amx(struct kernels *k)
+{
+    k->types[TENSOR_TYPE_Q6_K].matmul = matmul_q6_k_amx;
 }

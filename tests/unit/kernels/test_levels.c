@@ -140,8 +140,9 @@ static void check_problem(struct problem *p)
 static uint32_t pick_cols(enum tensor_type type, uint32_t n)
 {
     static const uint32_t odd[] = {1, 2, 15, 33, 100, 257};
+    static const uint32_t blocks32[] = {1, 2, 3, 4, 5, 17, 34}; /* some more than are opened at once */
     uint32_t block = tensor_type_info(type)->block_elements;
-    return block == 1 ? odd[n % 6] : block * (1 + n % 5);
+    return block == 1 ? odd[n % 6] : block * (block == 32 ? blocks32[n % 7] : 1 + n % 5);
 }
 
 static void check_type(enum tensor_type type)
@@ -208,15 +209,15 @@ static void test_not_finite(void **state)
         enum tensor_type type = inputs_types[i].type;
         uint32_t n_cols = tensor_type_info(type)->block_elements == 1 ? 40 : 256, n_rows = 20;
         uint64_t row_bytes = 0;
-        float x[5 * 256];
-        struct problem p = {.type = type, .n_rows = n_rows, .n_cols = n_cols, .n_tokens = 5};
+        static float x[18 * 256]; /* more tokens than a group has */
+        struct problem p = {.type = type, .n_rows = n_rows, .n_cols = n_cols, .n_tokens = 18};
         assert_true(tensor_type_row_bytes(&row_bytes, type, n_cols));
         uint8_t *rows = mem_array(n_rows, row_bytes);
 
         inputs_rows(rows, type, (size_t)n_rows * n_cols, FILL_RANDOM, &rng);
         for (size_t b = 0; b < row_bytes; b++)
             rows[3 * row_bytes + b] = 0xFF; /* one row of NaN scales */
-        inputs_activations(x, 5 * n_cols, FILL_RANDOM, &rng);
+        inputs_activations(x, 18 * n_cols, FILL_RANDOM, &rng);
         x[2 * n_cols + 7] = NAN;
         x[3 * n_cols + 9] = -INFINITY;
         p.rows = rows;
