@@ -63,7 +63,7 @@ def eight(box):
 def levels(box):
     with Swarm(box) as s:
         s.entry()
-        for i, level in enumerate(["ref", "avx2", "avx512", "ref"]):
+        for i, level in enumerate(["ref", "avx2", "avx512", "amx"]):
             ids = [2 * i, 2 * i + 1]
             if run_command(["run", DEMO_MODEL, "-p", "x", "-n", 1, "--temp", 0], {**box.env, "SHOAL_CPU": level}).returncode == 2:
                 level = "ref"  # this machine lacks it

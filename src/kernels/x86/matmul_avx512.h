@@ -7,11 +7,9 @@
 #define KERNELS_X86_MATMUL_AVX512_H
 
 #include "kernels/kernels_private.h"
+#include "kernels/x86/codes_avx512.h"
 #include "kernels/x86/groups.h"
 #include "kernels/x86/tiles.h"
-#include "kernels/x86/unroll.h"
-
-#include <immintrin.h>
 
 /* Where a block goes: into the sums of n tokens, or, when n is KEEP_OPEN, to what is opened. */
 struct block_to {
@@ -50,60 +48,6 @@ static ALWAYS_INLINE void read_ahead(const uint8_t *at, const size_t bytes, cons
         _mm_prefetch((const char *)(uintptr_t)((uintptr_t)at + AHEAD_BYTES + i), _MM_HINT_T0);
 }
 
-static ALWAYS_INLINE __m512 f16_scales(const uint8_t *at)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at));
-}
-
-/* Nibbles to codes: w[0..3] the low ones, w[4..7] the high ones. */
-static ALWAYS_INLINE void nibbles(__m512i w[8], const uint8_t *codes)
-{
-    const __m512i low = _mm512_set1_epi8(15);
-    UNROLL(4)
-    for (int i = 0; i < 4; i++) {
-        __m512i both = _mm512_loadu_si512(codes + 64 * i);
-        w[i] = _mm512_and_si512(both, low);
-        w[i + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-    }
-}
-
-/* Nibbles to the values of a table, with 2^bias added to make them unsigned. */
-static ALWAYS_INLINE void table_codes(__m512i w[8], const uint8_t *codes, const int8_t table[16],
-                                      const int bias)
-{
-    __m128i sixteen = _mm_loadu_si128((const __m128i *)table);
-    __m512i to = _mm512_broadcast_i32x4(_mm_add_epi8(sixteen, _mm_set1_epi8((char)(1 << bias))));
-    nibbles(w, codes);
-    UNROLL(8)
-    for (int i = 0; i < 8; i++)
-        w[i] = _mm512_shuffle_epi8(to, w[i]);
-}
-
-/* Sixteen whole numbers from -128 to 127. */
-static ALWAYS_INLINE __m512 signed_bytes(const uint8_t *sixteen)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)sixteen)));
-}
-
-/* Nibbles and the fifth bits behind them, 0..31. */
-static ALWAYS_INLINE void five_bits(__m512i w[8], const uint8_t *codes)
-{
-    const __m512i fifth = _mm512_set1_epi8(16);
-    __m512i high = _mm512_loadu_si512(codes + PANEL_Q4_BLOCK);
-    nibbles(w, codes);
-    const __m512i bits[8] = {_mm512_slli_epi16(high, 4),
-                             _mm512_slli_epi16(high, 3),
-                             _mm512_slli_epi16(high, 2),
-                             _mm512_slli_epi16(high, 1),
-                             high,
-                             _mm512_srli_epi16(high, 1),
-                             _mm512_srli_epi16(high, 2),
-                             _mm512_srli_epi16(high, 3)};
-    UNROLL(8)
-    for (int i = 0; i < 8; i++)
-        w[i] = _mm512_ternarylogic_epi32(w[i], bits[i], fifth, 0xF8); /* w | bits & fifth */
-}
-
 /* start + dot products of four codes at a time: bytes [0, 4 * n) of the block at w, of token t. */
 static ALWAYS_INLINE __m512i dots(__m512i start, const __m512i *w, const int32_t *q, const int n)
 {
@@ -138,8 +82,8 @@ static ALWAYS_INLINE void block_plain(struct block_to to, const uint32_t n, cons
         __m512i isum = bias < 0 ? _mm512_setzero_si512()
                                 : _mm512_slli_epi32(_mm512_set1_epi32(x.minus_sum[t]), (unsigned)(bias & 31));
         isum = dots(isum, w, x.q + t * 8, 8);
-        to.acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(w_scale, _mm512_set1_ps(x.scale[t])),
-                                 to.acc[t]);
+        to.acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum),
+                                    _mm512_mul_ps(w_scale, _mm512_set1_ps(x.scale[t])), to.acc[t]);
     }
 }
 
@@ -198,7 +142,8 @@ static ALWAYS_INLINE void store_tile(const struct tile *tile, uint32_t panel, co
             UNROLL(16)                                                                                         \
             for (int t = 0; t < (n); t++)                                                                      \
                 acc[t] = _mm512_setzero_ps();                                                                  \
-            panel_##name((struct block_to){.acc = acc}, tile->panel + p * tile->panel_bytes, tile->n_cols, &x, n);                       \
+            panel_##name((struct block_to){.acc = acc}, tile->panel + p * tile->panel_bytes, tile->n_cols, &x, \
+                         n);                                                                                   \
             store_tile(tile, p, acc, n);                                                                       \
         }                                                                                                      \
     }

@@ -15,8 +15,8 @@ static ALWAYS_INLINE void scale_codes(__m512i w[8], __m512i scale_pairs)
     }
 }
 
-static ALWAYS_INLINE void block_q2_k(struct block_to to, const uint32_t n, const uint8_t *codes, const uint8_t *scales,
-                                     __m512 d, __m512 d_min, struct x_block x)
+static ALWAYS_INLINE void block_q2_k(struct block_to to, const uint32_t n, const uint8_t *codes,
+                                     const uint8_t *scales, __m512 d, __m512 d_min, struct x_block x)
 {
     const __m512i zero = _mm512_setzero_si512();
     __m512i both = _mm512_cvtepu8_epi16(byte_pairs(scales)), w[8];

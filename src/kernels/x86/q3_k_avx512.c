@@ -31,8 +31,8 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
         w[i] = _mm512_ternarylogic_epi32(w[i], bits[i], third, 0xF8); /* w | bits & third */
 }
 
-static ALWAYS_INLINE void block_q3_k(struct block_to to, const uint32_t n, const uint8_t *codes, const uint8_t *scales,
-                                     __m512 d, struct x_block x)
+static ALWAYS_INLINE void block_q3_k(struct block_to to, const uint32_t n, const uint8_t *codes,
+                                     const uint8_t *scales, __m512 d, struct x_block x)
 {
     __m512i scale_pairs = _mm512_cvtepi8_epi16(byte_pairs(scales)), w[8];
     __m512i off =

@@ -4,6 +4,7 @@
 #include "kernels/x86/unroll.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 #define GROUP         GROUP_MAX_AVX512 /* tokens of a tile */
 #define SUMS_TILES    16               /* of a lot: 16 KiB, so that they stay in the first level cache */
@@ -86,29 +87,21 @@ static ALWAYS_INLINE void multiply_tiles(const struct products *p, size_t n, con
 
 /* --- chains ---------------------------------------------------------------------------------------------- */
 
-struct chains {
-    float *out; /* the group's first token, the panel's first row */
-    size_t out_stride;
-    __mmask16 lanes;
-    bool is_first; /* chains begin here */
-};
-
 static ALWAYS_INLINE __m512 sums_of(const int32_t *sums, size_t tile, size_t token)
 {
     return _mm512_cvtepi32_ps(_mm512_load_si512(sums + tile * SUMS_OF_TILE + token * PANEL_ROWS));
 }
 
-/* Blocks [first, end) of what is opened; x: the activations of its first block. */
-static ALWAYS_INLINE void add_blocks(const struct chains *chains, const struct opened *w, size_t first,
-                                     size_t end, const int32_t *sums, const struct group_int8 *x,
+/* Adds blocks [first, end) of what is opened to chains [token][row]; x: the activations of its first block. */
+static ALWAYS_INLINE void add_blocks(float *chains, const struct opened *w, size_t first, size_t end,
+                                     const int32_t *sums, const struct group_int8 *x,
                                      const enum block_kind kind)
 {
     __m512 acc[GROUP];
 
     UNROLL(16)
     for (size_t t = 0; t < GROUP; t++)
-        acc[t] = chains->is_first ? _mm512_setzero_ps()
-                                  : _mm512_maskz_loadu_ps(chains->lanes, chains->out + t * chains->out_stride);
+        acc[t] = _mm512_load_ps(chains + t * PANEL_ROWS);
     for (size_t b = first; b < end; b++) {
         __m512 scale = _mm512_load_ps(w->scale[b]), more0 = _mm512_load_ps(w->more[b][0]),
                more1 = _mm512_load_ps(w->more[b][1]);
@@ -125,10 +118,10 @@ static ALWAYS_INLINE void add_blocks(const struct chains *chains, const struct o
     }
     UNROLL(16)
     for (size_t t = 0; t < GROUP; t++)
-        _mm512_mask_storeu_ps(chains->out + t * chains->out_stride, chains->lanes, acc[t]);
+        _mm512_store_ps(chains + t * PANEL_ROWS, acc[t]);
 }
 
-static ALWAYS_INLINE void run_blocks(struct chains *chains, const struct opened *w, const struct group_int8 *x,
+static ALWAYS_INLINE void run_blocks(float *chains, const struct opened *w, const struct group_int8 *x,
                                      const enum block_kind kind)
 {
     const int halves = kind == BLOCK_HALVES;
@@ -140,13 +133,11 @@ static ALWAYS_INLINE void run_blocks(struct chains *chains, const struct opened 
         struct products p = {.q = x->q + b * BLOCK_Q_WORDS, .codes = w->codes[b], .sums = sums};
         multiply_tiles(&p, (end - b) << halves, halves);
         add_blocks(chains, w, b, end, sums, x, kind);
-        chains->is_first = false;
     }
 }
 
 /* A panel's opened blocks times one group. */
-static void run_group(struct chains *chains, const struct opened *w, const struct group_int8 *x,
-                      enum block_kind kind)
+static void run_group(float *chains, const struct opened *w, const struct group_int8 *x, enum block_kind kind)
 {
     if (kind == BLOCK_PLAIN)
         run_blocks(chains, w, x, BLOCK_PLAIN);
@@ -158,37 +149,74 @@ static void run_group(struct chains *chains, const struct opened *w, const struc
 
 /* --- the walk -------------------------------------------------------------------------------------------- */
 
-static void run_panel(const struct matmul *m, uint32_t row, uint32_t row_end, uint32_t column,
-                      const struct opened *w, enum block_kind kind, uint32_t n_tokens)
-{
-    uint32_t n_rows = row_end - row, first_block = column / 32;
-    struct chains chains = {.out_stride = m->out_stride,
-                            .lanes = (__mmask16)(n_rows >= PANEL_ROWS ? 0xFFFFU : (1U << n_rows) - 1)};
+/* Some panels times some tokens: 512 columns of the activations and the chains stay in the second level cache
+ * while all these panels pass. The chains lie together; in the output, whose rows are far apart, they would
+ * push each other out. */
+#define LOT_PANELS 4
+#define LOT_TOKENS 512
+struct lot {
+    const struct matmul *m;
+    const struct tiles_type *type;
+    uint32_t row, row_end;     /* of LOT_PANELS panels at most */
+    uint32_t token, token_end; /* of LOT_TOKENS at most, whole groups */
+    _Alignas(64) float chains[LOT_PANELS][LOT_TOKENS][PANEL_ROWS];
+};
 
-    for (uint32_t t = 0; t < n_tokens; t += GROUP) {
-        struct group_int8 x =
-            group_int8_at(m->activations, m->n_cols / 32, (struct group){.first = t, .size = GROUP});
-        x.q += (size_t)first_block * BLOCK_Q_WORDS;
-        x.scale += (size_t)first_block * GROUP;
-        x.scaled_sum += (size_t)first_block * GROUP;
-        chains.out = m->out + t * m->out_stride + row;
-        chains.is_first = column == 0;
-        run_group(&chains, w, &x, kind);
+static void run_columns(struct lot *lot, uint32_t column)
+{
+    const struct matmul *m = lot->m;
+    uint32_t n_left = m->n_cols - column, n_cols = n_left < OPENED_COLUMNS ? n_left : OPENED_COLUMNS;
+    uint32_t n_panels = (lot->row_end - lot->row + PANEL_ROWS - 1) / PANEL_ROWS;
+    size_t panel_bytes = lot->type->panel_bytes(m->n_cols), first_block = column / 32;
+    const uint8_t *panel = (const uint8_t *)m->weights + lot->row / PANEL_ROWS * panel_bytes;
+    struct opened opened;
+
+    for (uint32_t p = 0; p < n_panels; p++) {
+        opened.n_blocks = 0;
+        lot->type->open(&opened, panel + p * panel_bytes + lot->type->panel_bytes(column), n_cols);
+        for (uint32_t t = lot->token; t < lot->token_end; t += GROUP) {
+            struct group_int8 x =
+                group_int8_at(m->activations, m->n_cols / 32, (struct group){.first = t, .size = GROUP});
+            x.q += first_block * BLOCK_Q_WORDS;
+            x.scale += first_block * GROUP;
+            x.scaled_sum += first_block * GROUP;
+            run_group(lot->chains[p][t - lot->token], &opened, &x, lot->type->kind);
+        }
     }
 }
 
-static void run_columns(const struct matmul *m, uint32_t row_first, uint32_t row_end, uint32_t column,
-                        const struct tiles_type *type, uint32_t n_tokens)
+static void store_chains(const struct lot *lot)
 {
-    uint32_t n_left = m->n_cols - column, n_cols = n_left < OPENED_COLUMNS ? n_left : OPENED_COLUMNS;
-    size_t panel_bytes = type->panel_bytes(m->n_cols);
-    struct opened opened;
+    for (uint32_t t = lot->token; t < lot->token_end; t++)
+        for (uint32_t row = lot->row, p = 0; row < lot->row_end; row += PANEL_ROWS, p++) {
+            uint32_t n = lot->row_end - row;
+            __mmask16 lanes = (__mmask16)(n >= PANEL_ROWS ? 0xFFFFU : (1U << n) - 1);
+            _mm512_mask_storeu_ps(lot->m->out + t * lot->m->out_stride + row, lanes,
+                                  _mm512_load_ps(lot->chains[p][t - lot->token]));
+        }
+}
 
-    for (uint32_t row = row_first; row < row_end; row += PANEL_ROWS) {
-        const uint8_t *panel = (const uint8_t *)m->weights + row / PANEL_ROWS * panel_bytes;
-        opened.n_blocks = 0;
-        type->open(&opened, panel + type->panel_bytes(column), n_cols);
-        run_panel(m, row, row_end, column, &opened, type->kind, n_tokens);
+static void run_lot(struct lot *lot)
+{
+    for (uint32_t p = 0; p < LOT_PANELS; p++)
+        memset(lot->chains[p], 0, (lot->token_end - lot->token) * sizeof lot->chains[p][0]);
+    for (uint32_t column = 0; column < lot->m->n_cols; column += OPENED_COLUMNS)
+        run_columns(lot, column);
+    store_chains(lot);
+}
+
+static void run_lots(const struct matmul *m, uint32_t row_first, uint32_t row_end,
+                     const struct tiles_type *type, uint32_t n_tokens)
+{
+    struct lot lot = {.m = m, .type = type};
+
+    for (lot.token = 0; lot.token < n_tokens; lot.token = lot.token_end) {
+        lot.token_end = n_tokens - lot.token < LOT_TOKENS ? n_tokens : lot.token + LOT_TOKENS;
+        for (lot.row = row_first; lot.row < row_end; lot.row = lot.row_end) {
+            lot.row_end =
+                row_end - lot.row < LOT_PANELS * PANEL_ROWS ? row_end : lot.row + LOT_PANELS * PANEL_ROWS;
+            run_lot(&lot);
+        }
     }
 }
 
@@ -209,8 +237,7 @@ void tiles_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, 
 
     if (n_tiled) {
         configure(type->kind);
-        for (uint32_t column = 0; column < m->n_cols; column += OPENED_COLUMNS)
-            run_columns(m, row_first, row_end, column, type, n_tiled);
+        run_lots(m, row_first, row_end, type, n_tiled);
         _tile_release();
     }
     if (n_tiled < m->n_tokens)
