@@ -58,6 +58,13 @@ struct node_id readiness_prober(const struct readiness *readiness)
     return nobody;
 }
 
+static void stop_probe(struct readiness *readiness)
+{
+    pipeline_close(readiness->pipeline, readiness->sequence, &readiness->trial.plan);
+    clock_timer_stop(readiness->clock, readiness->timer);
+    readiness->running = false;
+}
+
 static void send_result(struct readiness *readiness, const struct node_id *only)
 {
     struct buffer out;
@@ -170,11 +177,24 @@ static bool same_epochs(const struct readiness *readiness, const struct probe_re
     return true;
 }
 
+/* The token of a probe whose nodes are not all there any more may be lost with one of them: it is not waited
+ * for. */
+static void drop_overtaken(struct readiness *readiness)
+{
+    const struct probe_result *trial = &readiness->trial;
+    struct node_id from = origin(readiness);
+    uint32_t stage;
+    if (readiness->running && readiness->manifest &&
+        !plan_holds(&trial->plan, trial->epochs, &from, readiness->roster, readiness->manifest, &stage))
+        stop_probe(readiness);
+}
+
 static void maybe_probe(struct readiness *readiness)
 {
     struct plan plan;
     uint32_t gap, stage;
     struct node_id from = origin(readiness), prober = readiness_prober(readiness);
+    drop_overtaken(readiness);
     if (readiness->running || !readiness->manifest || !node_id_equal(&prober, self_id(readiness)) ||
         !plan_make(&plan, &gap, readiness->roster, readiness->manifest) ||
         !plan_holds(&plan, NULL, &from, readiness->roster, readiness->manifest, &stage))
@@ -254,11 +274,8 @@ void readiness_free(struct readiness *readiness)
 
 void readiness_set_manifest(struct readiness *readiness, const struct manifest *manifest)
 {
-    if (readiness->running) { /* of the model that goes */
-        pipeline_close(readiness->pipeline, readiness->sequence, &readiness->trial.plan);
-        clock_timer_stop(readiness->clock, readiness->timer);
-        readiness->running = false;
-    }
+    if (readiness->running)
+        stop_probe(readiness); /* of the model that goes */
     readiness->manifest = manifest;
     readiness->has_last = false;
     readiness_consider(readiness);

@@ -208,12 +208,12 @@ class Process:
             at = found + 1
 
     def run_entry(self):
-        """URL and token, as in the run folder."""
-        if self.entry is None:
+        """URL and token, as in the run folder; of the present process, whoever asks while it is started again."""
+        entry = self.entry
+        if entry is None or entry["pid"] != self.pid:
             path = pathlib.Path(self.env["XDG_RUNTIME_DIR"]) / "shoal" / f"{self.role}-{self.pid}.json"
-            if path.exists():
-                self.entry = json.loads(path.read_text())
-        return self.entry
+            entry = self.entry = json.loads(path.read_text()) if path.exists() else None
+        return entry
 
     @property
     def url(self):

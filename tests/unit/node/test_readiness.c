@@ -213,6 +213,25 @@ static void silence_ends_with_a_timeout(void **state)
     finding_list_free(&list);
 }
 
+static void a_probe_whose_nodes_are_lost_is_not_waited_for(void **state)
+{
+    struct world *w = *state;
+    uint64_t since;
+    w->is_silent = true;
+    rig_holder(&w->rig, 0, 0, N_SHARDS);
+    settle(w);
+    assert_true(readiness_probe_running(w->readiness, &since));
+    rig_shard(&w->rig, 0, 1, SHARD_UNLOADING);
+    rig_publish(&w->rig, 0);
+    settle(w);
+    assert_false(readiness_probe_running(w->readiness, &since));
+    w->is_silent = false;
+    rig_shard(&w->rig, 0, 1, SHARD_LOADED);
+    rig_publish(&w->rig, 0);
+    settle(w); /* at once, not when the old one would have timed out */
+    assert_true(readiness_is_ready(w->readiness));
+}
+
 /* --- withdrawn
  * ----------------------------------------------------------------------------------------------------- */
 
@@ -513,6 +532,7 @@ int main(void)
         T(a_wrong_token_is_wrong_too),
         T(a_step_that_cannot_run_is_told_and_tried_again),
         T(silence_ends_with_a_timeout),
+        T(a_probe_whose_nodes_are_lost_is_not_waited_for),
         T(losing_a_shard_withdraws_it),
         T(another_manifest_begins_anew),
         T(the_provers_result_counts),
