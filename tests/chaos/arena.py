@@ -7,6 +7,7 @@ import swarm
 from swarm import Skip, Swarm, check, free_port, wait_for
 from tools import Wire, shifted_clock
 
+WIRED_MAX = 6  # one Python process is the wire of every link
 KINDS = ["plain", "replicas", "assigned", "mixed"]
 
 
@@ -22,6 +23,8 @@ class Shape:
         self.stepped = r.random() < 0.35  # with a clock that can be set
         self.stocked = self.kind == "assigned" or r.random() < 0.5  # every node has every file
         self.ids = self._ids(r)
+        if len(self.ids) + self.n_serves > WIRED_MAX:
+            self.wired = False
 
     def _ids(self, r):
         """The shards that each node is started with; None: a coordinator gives them."""

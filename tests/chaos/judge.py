@@ -38,10 +38,11 @@ def down_since(spans, t):
 
 class Judge:
     """of one run: `since` its first fault; `front`: serves that were themselves parted from nodes; `lost`: [(from, until,
-    names or None)] in which the swarm lacked a shard or a link by what was done to it."""
+    names or None)] in which the swarm lacked a shard or a link by what was done to it. `mended`: when that was undone; from
+    then on nodes and serves may come to it at different times, but nobody earlier by more than the limit."""
 
-    def __init__(self, watch, since, front, lost):
-        self.watch, self.since, self.front, self.lost = watch, since, front, lost
+    def __init__(self, watch, since, front, lost, mended=float("inf")):
+        self.watch, self.since, self.front, self.lost, self.mended = watch, since, front, lost, mended
         self.spans = {p.name: outages(watch.asked[p.name], since) for p in watch.arena.serves}
 
     def _known(self, name, t):
@@ -67,9 +68,9 @@ class Judge:
             for t, ready in list(self.watch.said[p.name]):
                 if ready and t > self.since:
                     broken = self.broken_since(p, t)
-                    late = t - max(broken, p.fresh_at if p.fresh_at < t else broken) if broken is not None else 0
-                    if late > found[0]:
-                        found = (late, p.name)
+                    if broken is not None:
+                        anew = [x for x in (p.fresh_at, self.mended) if x < t]
+                        found = max(found, (t - max(broken, *anew), p.name), key=lambda x: x[0])
         return found
 
     def failed(self):

@@ -145,7 +145,7 @@ class Run:
 
 def look(run, watch):
     """What the run showed; raises where it may not be."""
-    judge = Judge(watch, run.since, run.front, [(a, b, names) for a, b, names in run.lost])
+    judge = Judge(watch, run.since, run.front, [(a, b, names) for a, b, names in run.lost], run.mended)
     late, who = judge.worst()
     failed = judge.failed()
     check(not watch.wrong, "; ".join(watch.wrong))

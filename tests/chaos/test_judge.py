@@ -21,8 +21,8 @@ class FakeWatch:
         self.said = {"node": [(t, not quiet[0] <= t < quiet[1]) for t in every(-2, 12)], "serve": []}
 
 
-def late(watch, front=(), lost=()):
-    return Judge(watch, 0, set(front), lost).worst()[0]
+def late(watch, front=(), lost=(), mended=99):
+    return Judge(watch, 0, set(front), lost, mended).worst()[0]
 
 
 class Judged(unittest.TestCase):
@@ -50,6 +50,11 @@ class Judged(unittest.TestCase):
         watch = FakeWatch((1, 12), (0, 0), fresh_at=6)
         watch.said["node"] = [(t, r) for t, r in watch.said["node"] if 6 < t < 9]
         self.assertAlmostEqual(late(watch), 3.0, delta=0.3)
+
+    def test_after_the_remedy_it_counts_anew(self):
+        watch = FakeWatch((1, 8), (1, 5))
+        self.assertAlmostEqual(late(watch, mended=4.9), 2.0, delta=0.3)
+        self.assertAlmostEqual(late(watch, mended=7), 5.7, delta=0.3)
 
     def test_what_the_faults_took_counts_where_nobody_serves(self):
         self.assertAlmostEqual(late(FakeWatch((0, 0), (4, 12)), lost=[(1, 9, None)]), 3.0, delta=0.3)
