@@ -60,12 +60,16 @@ struct read_job {
 #if defined __x86_64__
 #include <immintrin.h>
 
+#define READ_AHEAD 6144
+
 __attribute__((target("avx2"))) static void read_all(void *arg)
 {
     struct read_job *job = arg;
     const __m256i *at = (const __m256i *)(const void *)job->data, *end = at + READ_BYTES / sizeof *at;
     __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    for (; at < end; at += 4) {
+    for (; at < end; at += 4) { /* asks ahead, as kernels do: by itself the machine stops at each page */
+        _mm_prefetch((const char *)at + READ_AHEAD, _MM_HINT_T0);
+        _mm_prefetch((const char *)at + READ_AHEAD + 64, _MM_HINT_T0);
         a = _mm256_xor_si256(a, _mm256_load_si256(at));
         b = _mm256_xor_si256(b, _mm256_load_si256(at + 1));
         c = _mm256_xor_si256(c, _mm256_load_si256(at + 2));
@@ -127,9 +131,34 @@ __attribute__((target("avx2,fma"))) static void fma_256(void *arg)
     *(volatile int *)arg = _mm256_cvtss_f32(acc[0]) > 1e30F;
 }
 
+/* Blocks of 32 columns as rule 1 cuts them, into four tiles of sums. Permission was asked for by
+ * kernels_levels.
+ */
+__attribute__((target("amx-tile,amx-int8"))) static void dot_tiles(void *arg)
+{
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1, .row_bytes = {64, 64, 64, 64, 32, 0, 64}, .rows = {16, 16, 16, 16, 16, 0, 8}};
+    __asm__ volatile("" ::"r"(&config), "r"(arg) : "memory");
+    _tile_loadconfig(&config);
+    for (int n = 0; n < PER_CALL / CHAINS; n++) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 6);
+        _tile_dpbssd(2, 4, 6);
+        _tile_dpbssd(3, 4, 6);
+    }
+    _tile_release();
+}
+
 static void add_peaks(struct jv *limits, double seconds)
 {
+    const struct kernels *tiles;
     int seed = 0;
+    if (!kernels_select_level(&tiles, "amx", NULL))
+        jv_set_real(limits, "int8_tdpbssd_gops",
+                    PER_CALL / CHAINS * 4.0 * 2 * 16 * 16 * 32 / time_of(dot_tiles, &seed, seconds) * 1e-9);
     if (__builtin_cpu_supports("avx512vnni"))
         jv_set_real(limits, "int8_vpdpbusd_gops", PER_CALL * 128 / time_of(dot_512, &seed, seconds) * 1e-9);
     if (__builtin_cpu_supports("avx512f"))

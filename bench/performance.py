@@ -25,13 +25,14 @@ import plot_svg
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOOLS = os.path.join(HERE, "..", "tools")
 
-# name: shape, type, threads, prompt, generated
-RUNS = {f"{shape} {kind} {t}t": (shape, kind, t, 512, 128)
+# name: shape, type, threads, prompt, generated, SHOAL_CPU (None: the best)
+RUNS = {f"{shape} {kind} {t}t": (shape, kind, t, 512, 128, None)
         for shape in ("1b", "160m") for kind in ("Q8_0", "Q4_K_M", "Q4_0", "F16") for t in (1, 2)}
-RUNS |= {f"160m {kind} 1t": ("160m", kind, 1, 512, 64)
+RUNS |= {f"1b {kind} 1t {level}": ("1b", kind, 1, 512, 32, level) for kind in ("Q8_0", "Q4_K_M") for level in ("avx512", "avx2")}
+RUNS |= {f"160m {kind} 1t": ("160m", kind, 1, 512, 64, None)
          for kind in ("BF16", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S",
                       "IQ3_XXS", "TQ1_0", "TQ2_0", "MXFP4")}
-RUNS |= {f"160m Q8_0 1t context {n}": ("160m", "Q8_0", 1, n, 16) for n in (2048, 8192, 32768)}
+RUNS |= {f"160m Q8_0 1t context {n}": ("160m", "Q8_0", 1, n, 16, None) for n in (2048, 8192, 32768)}
 
 
 def model_file(work, shape, kind):
@@ -60,7 +61,10 @@ def ops_per_token(shape, kind):
 
 
 def measure_one(options, name, folder):
-    shape, kind, threads, n_prompt, n_gen = RUNS[name]
+    shape, kind, threads, n_prompt, n_gen, level = RUNS[name]
+    os.environ.pop("SHOAL_CPU", None)
+    if level:
+        os.environ["SHOAL_CPU"] = level
     path = model_file(options.work, shape, kind)
     pairs = []
     for _ in range(options.r):
@@ -111,7 +115,7 @@ def cell(value, form):
 
 def table(options):
     results = json.load(open(options.file))
-    print("| model, threads | prompt tokens/s | to llama.cpp | of the int8 limit | decode tokens/s | to llama.cpp | "
+    print("| model, threads | prompt tokens/s | to llama.cpp | of the VNNI limit | decode tokens/s | to llama.cpp | "
           "of read bandwidth | load, s | RSS / file |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, result in results.items():
@@ -137,7 +141,7 @@ def plot(options):
     one = [n for n in shapes if results[n][0]["threads"] == 1]
     bars("prefill.svg", "Prompt of 512 tokens: ours / llama.cpp", "x", lambda r: r[1]["prompt_ratio"], shapes)
     bars("decode.svg", "Decode, one thread: ours / llama.cpp", "x", lambda r: r[1]["gen_ratio"], one)
-    bars("int8.svg", "Prompt of 512 tokens: part of the int8 limit measured beside it", "%",
+    bars("int8.svg", "Prompt of 512 tokens: part of the VNNI int8 limit measured beside it", "%",
          lambda r: None if r[0]["type"] in ("F16", "BF16", "F32") else 100 * r[1]["int8"], shapes)
     bars("bandwidth.svg", "Decode, one thread: part of the read bandwidth measured beside it", "%",
          lambda r: 100 * r[1]["bandwidth"], one)
