@@ -136,9 +136,10 @@ deps:
 	@scripts/deps.sh test
 demo: all
 	@$(BUILD)/shoal demo
-# Unit and golden tests, then real processes (tests/e2e). Ends with "N passed, N failed, N skipped".
-test: all $(TESTS)
-	@SHOAL_BIN=$(abspath $(BUILD))/shoal SHOAL_AGENT=$(abspath $(BUILD))/shoal-agent tests/run_all.sh $(TESTS)
+# Unit and golden tests, a hundred simulated swarms, then real processes (tests/e2e). Ends with "N passed, N failed, N skipped".
+test: all $(TESTS) $(BUILD)/tests/sim/sim
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal SHOAL_AGENT=$(abspath $(BUILD))/shoal-agent \
+	  SHOAL_SIM=$(abspath $(BUILD))/tests/sim/sim tests/run_all.sh $(TESTS)
 e2e: all
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/e2e/run.py $(ONLY)
 # Every fault that a person can cause, with real processes: make faults [ONLY=REGEX]; the table in $(BUILD)/faults.

@@ -23,6 +23,7 @@
 
 #define SHARDS_SOURCES_MAX               1024
 #define SHARDS_STALL_MS                  10000 /* no byte for so long: DOWNLOAD_STALLED */
+#define SHARDS_DESERTED_MS               2000  /* the same where nobody has it any more */
 #define SHARDS_RETRY_MS                  1000  /* the first; doubles */
 #define SHARDS_RETRY_MAX_MS              60000
 #define SHARDS_RETRY_LOAD_MS             10000 /* the most after loading that failed within a second */

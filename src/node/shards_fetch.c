@@ -231,12 +231,13 @@ void shard_fetch(struct shard *s)
     if (!s->redialed_ms || now - s->redialed_ms >= REDIAL_MS)
         dial_sources(s);
     shard_set_state(s, SHARD_FETCHING);
-    if (!s->stalled && now - s->last_byte_ms >= SHARDS_STALL_MS) {
+    uint64_t stall_ms = s->n_sources || s->n_peers ? SHARDS_STALL_MS : SHARDS_DESERTED_MS;
+    if (!s->stalled && now - s->last_byte_ms >= stall_ms) {
         s->stalled = true;
         shards->changed = true;
     }
     if (!s->stalled)
-        shards_wake_at(shards, s->last_byte_ms + SHARDS_STALL_MS);
+        shards_wake_at(shards, s->last_byte_ms + stall_ms);
     shards_wake_at(shards, s->redialed_ms + REDIAL_MS);
 }
 

@@ -14,7 +14,7 @@ struct roster {
     struct roster_entry *entries[ROSTER_NODES_MAX]; /* ascending ids */
     size_t n;
     struct roster_entry *self;
-    struct timer *push_timer, *digest_timer;
+    struct timer *push_timer, *digest_timer, *doubt_timer;
     bool push_pending, hold_pushes;
     uint64_t outdone_epoch; /* the highest in a record of ours that came from outside */
 };
@@ -179,23 +179,57 @@ static void publish(struct roster *roster)
                          buffer_view(&roster->self->signed_form));
 }
 
+static bool lists_link(const struct roster_entry *entry, const struct node_id *peer)
+{
+    for (uint32_t i = 0; entry && i < entry->record.n_links; i++)
+        if (node_id_equal(&entry->record.links[i].peer, peer))
+            return true;
+    return false;
+}
+
+static bool in_doubt(const struct roster *roster, const struct roster_entry *entry)
+{
+    return !entry->linked && entry->lost_ms && clock_ms(roster->clock) - entry->lost_ms < ROSTER_DOUBT_MS;
+}
+
+/* `via` tells of a link to `entry`. What it said before it fell silent itself counts for nothing where we have
+ * just lost our own: both may have gone at once. */
+static bool vouches(const struct roster *roster, const struct roster_entry *via,
+                    const struct roster_entry *entry)
+{
+    struct link_info info;
+    if (!via->linked || !lists_link(via, &entry->record.id))
+        return false;
+    return !in_doubt(roster, entry) || (roster->links->ops->info(roster->links->self, &via->record.id, &info) &&
+                                        clock_ms(roster->clock) - info.heard_ms < ROSTER_WITNESS_MS);
+}
+
 /* Who is alive follows from links, ours and those that linked peers tell of. */
 static void refresh_alive(struct roster *roster)
 {
     for (size_t i = 0; i < roster->n; i++) {
         struct roster_entry *entry = roster->entries[i];
         bool alive = entry->is_self || entry->linked;
-        for (size_t k = 0; k < roster->n && !alive; k++) {
-            const struct roster_entry *via = roster->entries[k];
-            for (uint32_t l = 0; via->linked && l < via->record.n_links && !alive; l++)
-                alive = node_id_equal(&via->record.links[l].peer, &entry->record.id);
-        }
+        for (size_t k = 0; k < roster->n && !alive; k++)
+            alive = vouches(roster, roster->entries[k], entry);
         if (alive == entry->alive)
             continue;
         entry->alive = alive;
         entry->changed_ms = clock_ms(roster->clock);
         roster->events.changed(roster->ctx, entry);
     }
+}
+
+/* Nothing else tells that a witness has fallen silent. */
+static void on_doubt_time(void *arg)
+{
+    struct roster *roster = arg;
+    bool any = false;
+    refresh_alive(roster);
+    for (size_t i = 0; i < roster->n; i++)
+        any |= in_doubt(roster, roster->entries[i]);
+    if (any)
+        clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_WITNESS_MS / 4);
 }
 
 static void on_push(void *arg)
@@ -289,6 +323,7 @@ struct roster *roster_new(const struct clock *clock, const struct links *links, 
     roster->self->record.epoch = epoch;
     roster->push_timer = clock_timer_new(clock, on_push, roster);
     roster->digest_timer = clock_timer_new(clock, on_digest_time, roster);
+    roster->doubt_timer = clock_timer_new(clock, on_doubt_time, roster);
     clock_timer_set(clock, roster->digest_timer, ROSTER_DIGEST_MS);
     roster_touch(roster);
     return roster;
@@ -300,6 +335,7 @@ void roster_free(struct roster *roster)
         return;
     clock_timer_free(roster->clock, roster->push_timer);
     clock_timer_free(roster->clock, roster->digest_timer);
+    clock_timer_free(roster->clock, roster->doubt_timer);
     for (size_t i = 0; i < roster->n; i++)
         entry_free(roster->entries[i]);
     mem_free(roster);
@@ -329,6 +365,8 @@ void roster_on_down(struct roster *roster, const struct node_id *peer)
     if (!entry)
         return;
     entry->linked = false;
+    entry->lost_ms = clock_ms(roster->clock);
+    clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_WITNESS_MS / 4);
     refresh_alive(roster);
     roster_touch(roster);
 }
@@ -479,14 +517,6 @@ enum status roster_find_prefix(const struct roster *roster, const char *digits, 
             "no node '%s' is known here; `shoal status` lists the ids (at least 4 digits are needed)", digits);
     *out = match;
     return STATUS_OK;
-}
-
-static bool lists_link(const struct roster_entry *entry, const struct node_id *peer)
-{
-    for (uint32_t i = 0; entry && i < entry->record.n_links; i++)
-        if (node_id_equal(&entry->record.links[i].peer, peer))
-            return true;
-    return false;
 }
 
 bool roster_linked(const struct roster *roster, const struct node_id *a, const struct node_id *b)

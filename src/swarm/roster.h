@@ -24,6 +24,8 @@
 #define ROSTER_RTT_CHANGE_US 5000             /* and by half: a round trip is told anew */
 #define ROSTER_RTT_QUICK_US  20000            /* more than this is told of a link only ... */
 #define ROSTER_RTT_YOUNG_MS  3000             /* ... that is so old */
+#define ROSTER_DOUBT_MS      3000             /* so long after our own link to a node was lost ... */
+#define ROSTER_WITNESS_MS    1200             /* ... whoever still tells of one must be heard within this */
 #define ROSTER_FORGET_MS     (10 * 60 * 1000) /* a dead node's record is dropped after this */
 
 struct roster_entry {
@@ -32,6 +34,7 @@ struct roster_entry {
     bool is_self, linked, alive;
     uint64_t heard_ms;   /* when a newer record last came, our clock */
     uint64_t changed_ms; /* when `alive` last changed */
+    uint64_t lost_ms;    /* when our own link to it ended; 0: there was none */
     struct node_id via;  /* the peer that brought its first record; zero: a link with itself */
 };
 

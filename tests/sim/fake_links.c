@@ -120,6 +120,8 @@ static bool info(void *self, const struct node_id *peer, struct link_info *out)
     *out = (struct link_info){.hello = to->hello,
                               .address = to->address,
                               .up_since_ms = links->linked_ms,
+                              .heard_ms =
+                                  to->quiet_since_ms ? to->quiet_since_ms : clock_ms(&links->net->clock->clock),
                               .rtt_us = links->rtt_us > to->rtt_us ? links->rtt_us : to->rtt_us,
                               .clock_skew_ms = to->skew_ms - links->skew_ms};
     return true;

@@ -39,6 +39,7 @@ struct fake_links {
     unsigned lose_kind; /* 0: of any kind */
     uint32_t rtt_us;
     int64_t skew_ms;
+    uint64_t quiet_since_ms; /* nobody hears it since; 0: all do */
     /* what it did */
     uint64_t linked_ms; /* when it was connected last */
     uint32_t n_sent[FRAME_KIND_END], n_drops;

@@ -96,6 +96,23 @@ static void test_stall_is_named_and_another_source_is_taken(void **state)
     world_free(w);
 }
 
+static void test_a_source_that_is_gone_is_told_without_the_pause(void **state)
+{
+    (void)state;
+    struct world *w = world_with_shard_0();
+    w->others[0].rate = 20000000;
+    give_sources(w, 0, both, 1);
+    pass(w, 5100);
+    w->others[0].is_down = true;
+    give_sources(w, 0, NULL, 0);
+    pass(w, 3500);
+    check_blocker(w, FINDING_DOWNLOAD_STALLED, "none has it any more");
+    give_sources(w, 0, third, 1);
+    pass(w, 20000);
+    check_loaded(w, 0);
+    world_free(w);
+}
+
 static void test_corrupt_peer_is_named_and_the_honest_one_completes(void **state)
 {
     (void)state;
@@ -368,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_download),
         cmocka_unit_test(test_fetching_is_off),
         cmocka_unit_test(test_stall_is_named_and_another_source_is_taken),
+        cmocka_unit_test(test_a_source_that_is_gone_is_told_without_the_pause),
         cmocka_unit_test(test_corrupt_peer_is_named_and_the_honest_one_completes),
         cmocka_unit_test(test_only_corrupt_peers),
         cmocka_unit_test(test_wrong_whole_is_thrown_away_and_fetched_again),

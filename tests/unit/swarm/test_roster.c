@@ -245,6 +245,26 @@ static void alive_is_who_is_linked_or_listed_by_a_linked_peer(void **state)
     assert_true(seen(w, 0, 2)->alive);
 }
 
+/* Both may have gone at once: what it said before it fell silent is no proof. */
+static void a_silent_witness_vouches_for_nobody_who_was_just_lost(void **state)
+{
+    struct world *w = *state;
+    connect_pair(w, 0, 1);
+    connect_pair(w, 1, 2);
+    connect_pair(w, 0, 2);
+    fake_clock_run(&w->clock, ROSTER_DIGEST_MS + 200);
+    w->nodes[1].links.quiet_since_ms = clock_ms(&w->clock.clock);
+    fake_clock_run(&w->clock, 500);
+    cut(w, 0, 2);
+    fake_clock_run(&w->clock, 100);
+    assert_true(seen(w, 0, 2)->alive); /* 1 was heard half a second ago */
+    fake_clock_run(&w->clock, ROSTER_WITNESS_MS);
+    assert_false(seen(w, 0, 2)->alive);
+    w->nodes[1].links.quiet_since_ms = 0;
+    fake_clock_run(&w->clock, ROSTER_WITNESS_MS);
+    assert_true(seen(w, 0, 2)->alive); /* it still says so */
+}
+
 static void the_dead_are_forgotten_after_their_time(void **state)
 {
     struct world *w = *state;
@@ -549,6 +569,7 @@ int main(void)
         T(held_pushes_are_healed_too),
         T(records_pass_through_a_node_between),
         T(alive_is_who_is_linked_or_listed_by_a_linked_peer),
+        T(a_silent_witness_vouches_for_nobody_who_was_just_lost),
         T(the_dead_are_forgotten_after_their_time),
         T(a_restart_counts_from_a_higher_epoch),
         T(who_outlives_a_twin_goes_on_after_its_record),
