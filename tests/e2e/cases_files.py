@@ -1,6 +1,6 @@
 """Shard files: missing, copied in, fetched, wrong (A2, A3, A9)."""
-import filecmp, os, re, time
-from swarm import Swarm, case, check, check_equal, wait_for
+import filecmp, os, re, shutil, time
+from swarm import DEMO_MODEL, Swarm, case, check, check_equal, wait_for
 
 
 def seven_and_one(s, fetch):
@@ -127,9 +127,11 @@ def truncate(path):
     os.truncate(path, path.stat().st_size // 2)
 
 
-@case("A9 one flipped bit, a truncated file, the file of another shard: never ready, the exact cause", timeout=90)
+@case("A9 flipped bit, truncated, another shard's file, another model's, the whole model: never ready, the exact cause", timeout=150)
 def invalid(box):
     for what, how, words in (("flipped bit", flip_bit, r"(?i)sha-?256|hash"), ("truncated", truncate, r"\d+ (of|bytes)|size"),
+                             ("wrong model", lambda p: shutil.copyfile(box.split(n=5) / "shard-2.gguf", p), r"bytes|layers|model"),
+                             ("wrong size", lambda p: shutil.copyfile(DEMO_MODEL, p), r"bytes"),
                              ("swapped", lambda p: p.write_bytes((p.parent / "../../other.gguf").resolve().read_bytes()), r"shard 5")):
         with Swarm(box) as s:
             (s.dir / "other.gguf").write_bytes((s.split / "shard-5.gguf").read_bytes())

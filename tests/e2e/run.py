@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import swarm
 
 HERE = pathlib.Path(__file__).resolve().parent
-ORDER = ["models", "ready", "files", "coordination", "inference", "api", "membership", "clients", "bad_input", "demo"]
+ORDER = ["models", "ready", "files", "sources", "coordination", "inference", "api", "membership", "clients", "bad_input", "demo"]
 
 
 class Timeout(Exception):

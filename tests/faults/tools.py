@@ -60,6 +60,7 @@ def sha256(path):
 class Wire:
     """Listens on `port` of `ip` and passes on to `to`. cut(): connections end and none is let through; freeze():
     bytes wait; slow(s): each byte is so late in each direction."""
+    host = "127.0.0.1"  # of `to`
 
     def __init__(self, to, ip="127.0.0.1", port=0):
         self.to, self.delay_s, self.is_cut, self.is_frozen, self.ended = to, 0, False, False, False
@@ -68,6 +69,7 @@ class Wire:
         self.address = "%s:%d" % self.listener.getsockname()
         self.port = self.listener.getsockname()[1]
         self.pairs, self.half_done = [], set()
+        self.far = []  # those to whom we pass on
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -80,7 +82,7 @@ class Wire:
                 a.close()
                 continue
             try:
-                b = socket.create_connection(("127.0.0.1", self.to), timeout=2)
+                b = socket.create_connection((self.host, self.to), timeout=2)
             except OSError:
                 a.close()
                 continue
@@ -89,6 +91,7 @@ class Wire:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.pairs += [a, b]
+            self.far.append(b)
             self.joined(a, b)
             for x, y in ((a, b), (b, a)):
                 threading.Thread(target=self._pass, args=(x, y), daemon=True).start()
@@ -120,7 +123,7 @@ class Wire:
                     data = a.recv(65536)
                     if not data:
                         break
-                    waiting.append((time.monotonic() + self.delay(a), data))
+                    waiting.append((time.monotonic() + self.delay(a), self.filter(data, a in self.far)))
                 elif self.holds(a):
                     time.sleep(0.05)
                 while waiting and waiting[0][0] <= time.monotonic() and not self.holds(a):
@@ -145,6 +148,10 @@ class Wire:
             self.left(a, b)
         a.close()
         b.close()
+
+    def filter(self, data, from_far):
+        """What becomes of bytes on their way; for wires that change or count them."""
+        return data
 
     def cut(self):
         self.is_cut = True
