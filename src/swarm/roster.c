@@ -198,7 +198,7 @@ static bool vouches(const struct roster *roster, const struct roster_entry *via,
                     const struct roster_entry *entry)
 {
     struct link_info info;
-    if (!via->linked || !lists_link(via, &entry->record.id))
+    if (!via->linked || via->outlived || !lists_link(via, &entry->record.id))
         return false;
     return !in_doubt(roster, entry) || (roster->links->ops->info(roster->links->self, &via->record.id, &info) &&
                                         clock_ms(roster->clock) - info.heard_ms < ROSTER_WITNESS_MS);
@@ -212,6 +212,7 @@ static void refresh_alive(struct roster *roster)
         bool alive = entry->is_self || entry->linked;
         for (size_t k = 0; k < roster->n && !alive; k++)
             alive = vouches(roster, roster->entries[k], entry);
+        alive = alive && !entry->outlived;
         if (alive == entry->alive)
             continue;
         entry->alive = alive;
@@ -350,7 +351,10 @@ void roster_on_up(struct roster *roster, const struct node_id *peer)
         roster->links->ops->drop(roster->links->self, peer, LINK_FAULT_QUEUE_FULL, "the roster is full");
         return;
     }
+    struct link_info info;
+    bool has_info = roster->links->ops->info(roster->links->self, peer, &info);
     entry->linked = true;
+    entry->outlived = has_info && info.hello.epoch && entry->record.epoch > info.hello.epoch;
     entry->heard_ms = clock_ms(roster->clock);
     if (roster->self->signed_form.size)
         (void)links_send(roster->links, peer, FRAME_RECORD, buffer_view(&roster->self->signed_form));
@@ -364,7 +368,7 @@ void roster_on_down(struct roster *roster, const struct node_id *peer)
     struct roster_entry *entry = find(roster, peer);
     if (!entry)
         return;
-    entry->linked = false;
+    entry->linked = entry->outlived = false;
     entry->lost_ms = clock_ms(roster->clock);
     clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_WITNESS_MS / 4);
     refresh_alive(roster);
@@ -404,6 +408,7 @@ static enum status take_record(struct roster *roster, const struct node_id *from
     }
     record_free(&entry->record);
     entry->record = record;
+    entry->outlived = false;
     buffer_clear(&entry->signed_form);
     buffer_bytes(&entry->signed_form, payload.data, payload.size);
     entry->heard_ms = clock_ms(roster->clock);

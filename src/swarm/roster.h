@@ -9,7 +9,8 @@
  * is full, one of a peer that brought more gives way to one of a peer that brought fewer, the dead first; a
  * peer with a link to us and ourselves never give way.
  *
- * alive: ourselves; a peer whose link is up; a node that a linked peer lists among its links.
+ * alive: ourselves; a peer whose link is up, unless what we have of it is of another process (outlived); a node
+ * that a linked peer lists among its links.
  * Owner: the node. Thread: loop. */
 #ifndef SWARM_ROSTER_H
 #define SWARM_ROSTER_H
@@ -32,6 +33,7 @@ struct roster_entry {
     struct node_record record;
     struct buffer signed_form; /* as it came */
     bool is_self, linked, alive;
+    bool outlived;       /* linked, but the record is of a later process with its identity, which has gone */
     uint64_t heard_ms;   /* when a newer record last came, our clock */
     uint64_t changed_ms; /* when `alive` last changed */
     uint64_t lost_ms;    /* when our own link to it ended; 0: there was none */

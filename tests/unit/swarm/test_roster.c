@@ -318,14 +318,17 @@ static void who_outlives_a_twin_goes_on_after_its_record(void **state)
     roster_free(w->nodes[0].roster);
 
     w->nodes[0].roster = first;
+    w->nodes[0].links.hello.epoch = 1;
     say(w, 0, "first");
     connect_pair(w, 0, 1);
     fake_clock_run(&w->clock, 3 * ROSTER_DIGEST_MS);
+    assert_false(seen(w, 1, 0)->alive); /* the twin's links and shards count for nothing */
     assert_true(says(w, 1, 0, "twin")); /* an older record changes nothing */
     assert_int_equal(roster_outdone_epoch(first), 5);
     roster_renew(first, 6);
     fake_clock_run(&w->clock, 100);
     assert_true(says(w, 1, 0, "first"));
+    assert_true(seen(w, 1, 0)->alive);
     assert_int_equal(seen(w, 1, 0)->record.epoch, 6);
     assert_int_equal(roster_outdone_epoch(first), 0);
 }
