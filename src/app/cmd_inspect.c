@@ -168,7 +168,7 @@ static void print_plan(const struct plan *p, const struct inspect *c)
            all);
     printf("  weights                    %s\n", weights);
     printf("  keys, values and scratch   %s  (%" PRIu32 " slots of %" PRIu32 " positions, %s)\n", other,
-           c->config.n_slots, c->config.n_ctx, c->config.kv_type == KV_F16 ? "f16" : "f32");
+           c->config.n_slots, c->config.n_ctx, kv_type_name(c->config.kv_type));
 }
 
 static struct jv *plan_json(const struct plan *p, const struct inspect *c)
@@ -181,7 +181,7 @@ static struct jv *plan_json(const struct plan *p, const struct inspect *c)
     jv_set_int(o, "total_bytes", (int64_t)(p->weights.bytes + p->other_bytes));
     jv_set_int(o, "n_ctx", c->config.n_ctx);
     jv_set_int(o, "n_slots", c->config.n_slots);
-    jv_set_text(o, "kv", c->config.kv_type == KV_F16 ? "f16" : "f32");
+    jv_set_text(o, "kv", kv_type_name(c->config.kv_type));
     return o;
 }
 

@@ -33,7 +33,7 @@
     "  --memory SIZE             memory for weights, keys and values (90 % of free RAM)\n"                     \
     "  --ctx N                   positions of a sequence (4096)\n"                                             \
     "  --slots N                 sequences at one time (8)\n"                                                  \
-    "  --kv f16|f32              keys and values (f16)\n"
+    "  --kv f16|f32|q8_0         keys and values (f16)\n"
 #define CLIENT_HELP                                                                                            \
     "  --api URL                 the API to ask (else the run folder's: a serve first, then a node)\n"         \
     "  --json                    one JSON document\n"
@@ -79,7 +79,7 @@ static const struct command table[] = {
     {"inspect", cmd_inspect, "FILE.gguf [--plan] [--json]", "header and tensors of a GGUF file",
      "  --plan                    the memory that it would need\n"
      "  --ctx N, --slots N        with --plan: positions of a sequence (4096), sequences (8)\n"
-     "  --kv f16|f32              with --plan: keys and values (f16)\n"
+     "  --kv f16|f32|q8_0         with --plan: keys and values (f16)\n"
      "  --json                    as JSON, arrays cut to their first elements\n"},
     {"verify", cmd_verify, "[DIR] [--json]", "EXISTS, MISSING or INVALID for each shard file",
      "  DIR                       models_cache/shards\n  --json                    as JSON\n"},
@@ -89,12 +89,12 @@ static const struct command table[] = {
      "  --top-p P                 (0.95)                  --min-p P         (0.05)\n"
      "  --repeat-penalty R        (1)                     --seed S          (random, printed)\n"
      "  --threads T               (cores)                 --ctx N           (4096)\n"
-     "  --kv f16|f32              keys and values (f16)\n"},
+     "  --kv f16|f32|q8_0         keys and values (f16)\n"},
     {"tokenize", cmd_tokenize, "MODEL TEXT [--bos]", "text to ids (- reads stdin)",
      "  --bos                     with the model's BOS\n"},
     {"detokenize", cmd_detokenize, "MODEL IDS", "ids to text", ""},
-    {"logits", cmd_logits, "MODEL IDS [--top 20] [--kv f16|f32]", "log-probabilities at every position",
-     "  --top N                   how many (20)\n  --kv f16|f32              keys and values (f16)\n"},
+    {"logits", cmd_logits, "MODEL IDS [--top 20] [--kv f16|f32|q8_0]", "log-probabilities at every position",
+     "  --top N                   how many (20)\n  --kv f16|f32|q8_0         keys and values (f16)\n"},
     {"bench", cmd_bench, "MODEL [-p 512] [-n 128] [-t THREADS] [-r 3] --json",
      "speed of this machine with a model",
      "  -p N                      prompt tokens (512)     -n N              generated tokens (128)\n"

@@ -257,8 +257,8 @@ static enum status result_status(const struct engine_step *step, struct error *e
                          step->position);
     case STEP_NO_MEMORY:
         return error_set(err, STATUS_NO_MEMORY,
-                         "no memory for keys and values at position %u; --ctx or --kv f16 "
-                         "makes them smaller",
+                         "no memory for keys and values at position %u; a smaller --ctx or "
+                         "--kv q8_0 makes them smaller",
                          step->position);
     case STEP_BAD_INPUT:
         return error_set(err, STATUS_BAD_DATA,
@@ -332,9 +332,7 @@ enum status option_float(float *out, const char *name, const char *text, struct 
 
 enum status option_kv(enum kv_type *out, const char *text, struct error *err)
 {
-    bool is_f32 = strcmp(text, "f32") == 0;
-    if (!is_f32 && strcmp(text, "f16") != 0)
-        return error_set(err, STATUS_BAD_USAGE, "--kv is '%s'; it must be f16 or f32", text);
-    *out = is_f32 ? KV_F32 : KV_F16;
+    if (!kv_type_from_name(out, text))
+        return error_set(err, STATUS_BAD_USAGE, "--kv is '%s'; it must be " KV_TYPE_NAMES, text);
     return STATUS_OK;
 }

@@ -158,7 +158,7 @@ static const struct option_row rows[] = {
     {"memory", SIZE, AT(memory_bytes), 0, 0},
     {"ctx", NUMBER, AT(n_ctx), 8, 1U << 24},
     {"slots", NUMBER, AT(n_slots), 1, 1024},
-    {"kv", KV, AT(kv_f32), 0, 0},
+    {"kv", KV, AT(kv_type), 0, 0},
     {"refresh-interval", NUMBER, AT(refresh_interval_s), 1, 86400},
     {"status-interval", NUMBER, AT(status_interval_s), 1, 86400},
     {"store", TEXT, AT(store), 0, 0},
@@ -258,9 +258,8 @@ static enum status set_option(struct options *o, const struct option_row *row, c
     case SHARDS:
         return set_shards(o, row, value, err);
     case KV:
-        if (strcmp(value, "f16") != 0 && strcmp(value, "f32") != 0)
-            return bad_value(row, value, "f16 or f32 is needed", err);
-        *(bool *)field = strcmp(value, "f32") == 0;
+        if (!kv_type_from_name((enum kv_type *)field, value))
+            return bad_value(row, value, KV_TYPE_NAMES " is needed", err);
         return STATUS_OK;
     case LEVEL:
         if (!log_level_parse(&o->log_level, value))

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/engine.h"
 
 #include <stdint.h>
 
@@ -28,7 +29,8 @@ struct options {
     uint16_t port, torrent_port;
     uint32_t n_threads, n_ctx, n_slots;
     uint64_t memory_bytes, max_upload; /* 0: default, no limit */
-    bool kv_f32, no_fetch, public_seed, ascii, log_json;
+    enum kv_type kv_type;
+    bool no_fetch, public_seed, ascii, log_json;
     uint32_t refresh_interval_s, status_interval_s;
     char *store; /* first --store */
     enum log_level log_level;

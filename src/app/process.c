@@ -141,7 +141,7 @@ static enum status make_compute(struct process *p, struct error *err)
     struct engine_config config = {.n_threads = o->n_threads ? o->n_threads : host_n_cores(),
                                    .n_ctx = o->n_ctx,
                                    .n_slots = o->n_slots,
-                                   .kv_type = o->kv_f32 ? KV_F32 : KV_F16};
+                                   .kv_type = o->kv_type};
     if (p->role == ROLE_ENTRY)
         return STATUS_OK;
     return compute_real_new(&p->compute, p->loop, p->pool, &config, err);
@@ -295,7 +295,7 @@ static enum status make_node(struct process *p, struct error *err)
                                  .n_threads = o->n_threads ? o->n_threads : host_n_cores(),
                                  .n_ctx = o->n_ctx,
                                  .n_slots = o->n_slots,
-                                 .kv_f32 = o->kv_f32,
+                                 .kv = kv_type_name(o->kv_type),
                                  .arithmetic = ARITHMETIC_VERSION,
                                  .memory_budget = o->memory_bytes,
                                  .max_upload = o->max_upload,

@@ -22,7 +22,11 @@
 #define ENGINE_SLOTS_MAX        1024
 #define ENGINE_CTX_MAX          (1U << 22)
 
-enum kv_type { KV_F16, KV_F32 };
+enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPE_COUNT };
+const char *kv_type_name(enum kv_type kv_type); /* as --kv has it */
+/* false where no type has that name; KV_TYPE_NAMES for who tells so. */
+bool kv_type_from_name(enum kv_type *out, const char *name);
+#define KV_TYPE_NAMES "f16, f32 or q8_0"
 
 struct engine_config {
     uint32_t n_threads;            /* 0: the CPUs this process may run on */

@@ -4,6 +4,7 @@
 #include "kernels/kernels.h"
 
 #include <sched.h>
+#include <string.h>
 
 const char *step_result_name(enum step_result result)
 {
@@ -18,6 +19,24 @@ const char *step_result_name(enum step_result result)
         [STEP_CANCELLED] = "cancelled",
     };
     return (unsigned)result < sizeof names / sizeof *names ? names[result] : "unknown";
+}
+
+static const char *const kv_type_names[KV_TYPE_COUNT] = {
+    [KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
+
+const char *kv_type_name(enum kv_type kv_type)
+{
+    return kv_type < KV_TYPE_COUNT ? kv_type_names[kv_type] : "unknown";
+}
+
+bool kv_type_from_name(enum kv_type *out, const char *name)
+{
+    for (enum kv_type type = 0; type < KV_TYPE_COUNT; type++)
+        if (strcmp(name, kv_type_names[type]) == 0) {
+            *out = type;
+            return true;
+        }
+    return false;
 }
 
 uint32_t engine_n_threads_default(void)

@@ -1,14 +1,20 @@
 /* The operations between the matrices of attention: keys and values into their tiles, queries over them. */
 #include "engine/pass_private.h"
 
-#define ATTEND_ROWS_A_PART 16
+/* Queries of a part, enough of them for a tile's keys and values to be made f32 once for all. */
+#define ATTEND_QUERIES_A_PART 64
+#define ATTEND_ROWS_MIN       8 /* that are worth a part of their own */
+#define ATTEND_PARTS_A_WORKER 4
+
+static const enum kv_element elements[KV_TYPE_COUNT] = {
+    [KV_F16] = KV_ELEMENT_F16, [KV_F32] = KV_ELEMENT_F32, [KV_Q8_0] = KV_ELEMENT_Q8_0};
 
 struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type)
 {
     return (struct kv_layout){.n_kv_heads = hparams->n_kv_heads,
                               .head_dim_k = hparams->head_dim_k,
                               .head_dim_v = hparams->head_dim_v,
-                              .element = kv_type == KV_F32 ? KV_ELEMENT_F32 : KV_ELEMENT_F16};
+                              .element = elements[kv_type]};
 }
 
 static void *const *tiles_of(const struct pass *pass, const struct batch_span *span, uint32_t layer)
@@ -27,6 +33,7 @@ struct layer_part {
     const struct layer_weights *weights;
     uint32_t layer;
     enum rope_style style;
+    uint32_t rows_a_part; /* of attention */
 };
 
 static void norm_heads(const struct pass *pass, float *heads, uint32_t n_heads, uint32_t head_dim,
@@ -99,10 +106,16 @@ void pass_store(struct pass *pass, const struct layer_weights *weights, uint32_t
     crew_share(pass->crew, pass_n_blocks(pass->n_rows, PASS_ROWS_A_PART), run_store, &part);
 }
 
+static uint32_t rows_a_part_max(const struct hparams *hp)
+{
+    uint32_t rows = ATTEND_QUERIES_A_PART / (hp->n_heads / hp->n_kv_heads);
+    return rows < ATTEND_ROWS_MIN ? ATTEND_ROWS_MIN : rows;
+}
+
 size_t pass_partials_floats(const struct hparams *hp)
 {
     size_t group = hp->n_heads / hp->n_kv_heads;
-    return 2 * ATTEND_ROWS_A_PART * group * attention_partial_floats(hp->head_dim_v);
+    return 2 * rows_a_part_max(hp) * group * attention_partial_floats(hp->head_dim_v);
 }
 
 /* Rows [first, end) of one span for one kv head. */
@@ -134,21 +147,31 @@ static void run_attend(void *arg, uint32_t index, uint32_t worker)
     uint32_t n_kv_heads = part->pass->hparams->n_kv_heads;
     uint32_t block = index / n_kv_heads, i = 0, n;
 
-    while (block >= (n = pass_n_blocks(batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART))) {
+    while (block >= (n = pass_n_blocks(batch->spans[i].step->n_tokens, part->rows_a_part))) {
         block -= n;
         i++;
     }
     const struct batch_span *span = &batch->spans[i];
-    uint32_t first = block * ATTEND_ROWS_A_PART;
-    uint32_t end = pass_min(first + ATTEND_ROWS_A_PART, span->step->n_tokens);
+    uint32_t first = block * part->rows_a_part;
+    uint32_t end = pass_min(first + part->rows_a_part, span->step->n_tokens);
     attend_rows(part, span, span->first_row + first, span->first_row + end, index % n_kv_heads, worker);
+}
+
+static uint32_t n_blocks(const struct batch *batch, uint32_t rows_a_part)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < batch->n_spans; i++)
+        n += pass_n_blocks(batch->spans[i].step->n_tokens, rows_a_part);
+    return n;
 }
 
 void pass_attend(struct pass *pass, uint32_t layer)
 {
-    struct layer_part part = {.pass = pass, .layer = layer};
-    uint32_t blocks = 0;
-    for (uint32_t i = 0; i < pass->batch->n_spans; i++)
-        blocks += pass_n_blocks(pass->batch->spans[i].step->n_tokens, ATTEND_ROWS_A_PART);
-    crew_share(pass->crew, blocks * pass->hparams->n_kv_heads, run_attend, &part);
+    struct layer_part part = {.pass = pass, .layer = layer, .rows_a_part = rows_a_part_max(pass->hparams)};
+    uint32_t n_kv_heads = pass->hparams->n_kv_heads;
+
+    while (part.rows_a_part > ATTEND_ROWS_MIN &&
+           n_blocks(pass->batch, part.rows_a_part) * n_kv_heads < pass->n_workers * ATTEND_PARTS_A_WORKER)
+        part.rows_a_part /= 2;
+    crew_share(pass->crew, n_blocks(pass->batch, part.rows_a_part) * n_kv_heads, run_attend, &part);
 }

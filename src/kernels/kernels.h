@@ -69,7 +69,10 @@ struct type_kernels {
 
 #define KV_TILE_POSITIONS 64
 
-enum kv_element { KV_ELEMENT_F16, KV_ELEMENT_F32, KV_ELEMENT_COUNT };
+/* Q8_0: blocks of KV_BLOCK values of one head (the last one may be shorter), eight bits each and an f16 scale,
+ * the least that is not below amax / 127. So what is read back is off by at most half of it. */
+enum kv_element { KV_ELEMENT_F16, KV_ELEMENT_F32, KV_ELEMENT_Q8_0, KV_ELEMENT_COUNT };
+#define KV_BLOCK 32
 
 struct kv_layout {
     uint32_t n_kv_heads, head_dim_k, head_dim_v;
@@ -78,10 +81,11 @@ struct kv_layout {
 
 struct attention {
     struct kv_layout layout;
-    uint32_t n_heads; /* a multiple of n_kv_heads */
-    uint32_t window;  /* a query at p sees positions above p - window, up to p; 0: all up to p */
-    float scale;      /* of the scores, 1 / sqrt(head_dim_k) mostly */
-    float softcap;    /* scaled scores become softcap * tanh(score / softcap); 0: they stay */
+    uint32_t n_heads;      /* a multiple of n_kv_heads */
+    uint32_t window;       /* a query at p sees positions above p - window, up to p; 0: all up to p */
+    float scale;           /* of the scores, 1 / sqrt(head_dim_k) mostly */
+    float softcap;         /* scaled scores become softcap * tanh(score / softcap); 0: they stay */
+    const void *next_tile; /* what attend_tile will be asked for next, to be fetched meanwhile; NULL is fine */
 };
 
 /* Some tokens' queries, rope applied: head h of token t is q[t * q_stride + h * head_dim_k ...]. */

@@ -72,7 +72,7 @@ static void fill_capabilities(struct node *node, struct node_record *r)
     r->arithmetic = c->arithmetic;
     r->n_ctx = c->n_ctx;
     r->n_slots = c->n_slots;
-    r->kv_f32 = c->kv_f32;
+    snprintf(r->kv, sizeof r->kv, "%s", c->kv ? c->kv : "f16");
     r->fetch_allowed = c->fetch_allowed;
 }
 

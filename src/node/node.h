@@ -35,7 +35,7 @@ struct node_config {
     const char *shards_dir, *state_dir;
     bool fetch_allowed;
     uint32_t n_threads, n_ctx, n_slots;
-    bool kv_f32;
+    const char *kv;         /* the type of keys and values, as --kv has it */
     uint32_t arithmetic;    /* version of the rules that this machine computes by */
     uint64_t memory_budget; /* 0: 90 % of free RAM shared by nodes of one machine */
     uint64_t max_upload;    /* bytes a second; 0: none */

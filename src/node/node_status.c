@@ -166,7 +166,7 @@ static struct jv *capabilities_to_json(const struct node_record *r)
     jv_set_int(json, "disk_free", (int64_t)r->disk_free);
     jv_set_int(json, "ctx", r->n_ctx);
     jv_set_int(json, "slots", r->n_slots);
-    jv_set_text(json, "kv", r->kv_f32 ? "f32" : "f16");
+    jv_set_text(json, "kv", r->kv);
     jv_set_bool(json, "fetch", r->fetch_allowed);
     return json;
 }

@@ -40,7 +40,7 @@ static uint32_t round_trip_us(const struct roster *roster, const struct node_id 
 /* The stage that begins at `shard`: longest run, then linked to the one before and nearest to it, then lower
  * id. Nearness counts in steps of a millisecond, so that jitter does not turn plans over. */
 static const struct roster_entry *choose(const struct roster *roster, const struct manifest *manifest,
-                                         uint32_t shard, const struct node_id *before, const bool *kv_f32,
+                                         uint32_t shard, const struct node_id *before, const char *kv,
                                          uint32_t *out_length)
 {
     const struct roster_entry *best = NULL;
@@ -48,7 +48,7 @@ static const struct roster_entry *choose(const struct roster *roster, const stru
     bool best_linked = false;
     for (size_t i = 0; i < roster_count(roster); i++) {
         const struct roster_entry *entry = roster_at(roster, i);
-        if (!may_serve(entry, manifest) || (kv_f32 && entry->record.kv_f32 != *kv_f32))
+        if (!may_serve(entry, manifest) || (kv && strcmp(entry->record.kv, kv) != 0))
             continue;
         uint32_t length = run_length(entry, shard, manifest);
         if (!length)
@@ -73,11 +73,10 @@ bool plan_make(struct plan *out, uint32_t *out_gap, const struct roster *roster,
 {
     out->n_stages = 0;
     const struct node_id *before = NULL;
-    bool kv_f32 = false;
+    const char *kv = NULL;
     for (uint32_t shard = 0; shard < manifest->n_shards;) {
         uint32_t length;
-        const struct roster_entry *entry =
-            choose(roster, manifest, shard, before, out->n_stages ? &kv_f32 : NULL, &length);
+        const struct roster_entry *entry = choose(roster, manifest, shard, before, kv, &length);
         if (!entry || out->n_stages == STEP_STAGES_MAX) {
             *out_gap = shard;
             return false;
@@ -86,7 +85,7 @@ bool plan_make(struct plan *out, uint32_t *out_gap, const struct roster *roster,
         stage->node = entry->record.id;
         stage->layer_first = manifest->shards[shard].span.first_layer;
         stage->layer_end = manifest->shards[shard + length - 1].span.end_layer;
-        kv_f32 = entry->record.kv_f32;
+        kv = entry->record.kv;
         before = &entry->record.id;
         shard += length;
     }

@@ -73,7 +73,8 @@ struct node_record {
     char cpu[16];     /* kernel level */
     char boot_id[40]; /* equal: the same machine */
     uint32_t arithmetic, n_ctx, n_slots;
-    bool kv_f32, fetch_allowed, draining;
+    char kv[16]; /* the type of keys and values: f16 where a record does not say */
+    bool fetch_allowed, draining;
 
     /* model */
     bool has_manifest, has_tokenizer;

@@ -82,7 +82,6 @@ static struct jv *addresses_to_json(const struct node_record *record)
     X(tokens_done)                                                                                             \
     X(coordinator_heard_ms)
 #define BOOL_FIELDS(X)                                                                                         \
-    X(kv_f32)                                                                                                  \
     X(fetch_allowed)                                                                                           \
     X(draining)                                                                                                \
     X(has_manifest)                                                                                            \
@@ -107,6 +106,7 @@ struct jv *record_to_json(const struct node_record *record)
 #define X(name) jv_set_text(json, #name, record->name);
     TEXT_FIELDS(X)
 #undef X
+    jv_set_text(json, "kv", record->kv);
     jv_set(json, "addresses", addresses_to_json(record));
     jv_set_hex(json, "fingerprint", record->fingerprint.bytes, SHA256_BYTES);
     jv_set(json, "shards", shards_to_json(record));
@@ -250,6 +250,10 @@ static const char *read_fields(struct node_record *r, const struct jv *json)
         return #name;
     TEXT_FIELDS(X)
 #undef X
+    if (jv_get(json, "kv") && !read_text(r->kv, sizeof r->kv, json, "kv"))
+        return "kv";
+    if (!r->kv[0])
+        memcpy(r->kv, "f16", sizeof "f16");
     if (!read_addresses(r, jv_get(json, "addresses")))
         return "addresses";
     if (!jv_get_hex(json, "fingerprint", r->fingerprint.bytes, SHA256_BYTES))

@@ -11,11 +11,26 @@
 #include <math.h>
 #include <string.h>
 
-static float element(const struct kv_layout *l, const void *tile, size_t at)
+static float q8_0(const void *tile, size_t at, size_t scales_at, size_t scale)
 {
-    if (l->element == KV_ELEMENT_F16)
-        return f16_to_f32(((const uint16_t *)tile)[at]);
-    return ((const float *)tile)[at];
+    const uint8_t *bytes = tile;
+    return (float)(int8_t)bytes[at] * f16_to_f32(f16_load(bytes + scales_at + 2 * scale)); /* exact */
+}
+
+static float key(const struct kv_layout *l, const void *tile, uint32_t kv_head, uint32_t slot, size_t d)
+{
+    size_t at = kv_k_at(l, kv_head) + d * KV_TILE_POSITIONS + slot;
+    if (l->element == KV_ELEMENT_Q8_0)
+        return q8_0(tile, at, kv_k_scales_at(l, kv_head), d / KV_BLOCK * KV_TILE_POSITIONS + slot);
+    return l->element == KV_ELEMENT_F16 ? f16_to_f32(((const uint16_t *)tile)[at]) : ((const float *)tile)[at];
+}
+
+static float value(const struct kv_layout *l, const void *tile, uint32_t kv_head, uint32_t slot, size_t d)
+{
+    size_t at = kv_v_at(l, kv_head) + slot * kv_v_stride(l) + d;
+    if (l->element == KV_ELEMENT_Q8_0)
+        return q8_0(tile, at, kv_v_scales_at(l, kv_head), d / KV_BLOCK * KV_TILE_POSITIONS + slot);
+    return l->element == KV_ELEMENT_F16 ? f16_to_f32(((const uint16_t *)tile)[at]) : ((const float *)tile)[at];
 }
 
 static void set_element(const struct kv_layout *l, void *tile, size_t at, float value)
@@ -28,6 +43,10 @@ static void set_element(const struct kv_layout *l, void *tile, size_t at, float 
 
 static void kv_store(const struct kv_layout *l, void *tile, uint32_t slot, const float *k, const float *v)
 {
+    if (l->element == KV_ELEMENT_Q8_0) {
+        kv_store_q8_0(l, tile, slot, k, v);
+        return;
+    }
     for (uint32_t h = 0; h < l->n_kv_heads; h++) {
         size_t k_at = kv_k_at(l, h) + slot, v_at = kv_v_at(l, h) + slot * kv_v_stride(l);
         for (uint32_t d = 0; d < l->head_dim_k; d++)
@@ -56,7 +75,7 @@ static void tile_scores(float p[KV_TILE_POSITIONS], const struct attention *a, c
     for (uint32_t j = first; j < end; j++) {
         float dot = 0;
         for (uint32_t d = 0; d < l->head_dim_k; d++)
-            dot = fmaf(q[d], element(l, tile, kv_k_at(l, kv_head) + (size_t)d * KV_TILE_POSITIONS + j), dot);
+            dot = fmaf(q[d], key(l, tile, kv_head, j, d), dot);
         p[j] = dot * a->scale;
         if (a->softcap != 0)
             p[j] = a->softcap * tanh_exact(p[j] / a->softcap);
@@ -80,7 +99,7 @@ static void tile_query(const struct attention *a, const void *tile, uint32_t kv_
     for (uint32_t d = 0; d < l->head_dim_v; d++) {
         acc[d] = 0;
         for (uint32_t j = first; j < end; j++)
-            acc[d] = fmaf(p[j], element(l, tile, kv_v_at(l, kv_head) + j * kv_v_stride(l) + d), acc[d]);
+            acc[d] = fmaf(p[j], value(l, tile, kv_head, j, d), acc[d]);
     }
 }
 

@@ -3,10 +3,32 @@
 #ifndef KERNELS_X86_ATTENTION_BODY_H
 #define KERNELS_X86_ATTENTION_BODY_H
 
-#include "kernels/x86/attention_queries_body.h"
+#include "kernels/x86/attention_runs_body.h"
 #include "kernels/x86/levels.h"
 
 #include <string.h>
+
+#define QUERIES_MAX 64 /* that go through a tile together */
+
+static struct tile_head tile_head_of(const struct attention *a, const void *tile, uint32_t kv_head)
+{
+    const struct kv_layout *l = &a->layout;
+    const uint8_t *bytes = tile;
+    size_t element = kv_element_bytes(l);
+    bool has_scales = l->element == KV_ELEMENT_Q8_0;
+
+    return (struct tile_head){
+        .element = l->element,
+        .k = bytes + kv_k_at(l, kv_head) * element,
+        .v = bytes + kv_v_at(l, kv_head) * element,
+        .k_scales = has_scales ? (const uint16_t *)(const void *)(bytes + kv_k_scales_at(l, kv_head)) : tile,
+        .v_scales = has_scales ? (const uint16_t *)(const void *)(bytes + kv_v_scales_at(l, kv_head)) : tile,
+        .dim_k = l->head_dim_k,
+        .v_stride = kv_v_stride(l),
+        .scale = a->scale,
+        .softcap = a->softcap,
+        .ahead = a->next_tile ? (uintptr_t)a->next_tile - (uintptr_t)tile : 0};
+}
 
 static void attend_tile(const struct attention *a, const void *tile, uint32_t tile_index, uint32_t kv_head,
                         const struct attention_queries *all, float *partials)
@@ -14,9 +36,8 @@ static void attend_tile(const struct attention *a, const void *tile, uint32_t ti
     const struct kv_layout *l = &a->layout;
     uint32_t group = a->n_heads / l->n_kv_heads, first, end, n = 0;
     size_t n_floats = attention_partial_floats(l->head_dim_v);
-    struct query queries[SIMD_QUERIES];
-    struct tile_head head = {tile,     kv_k_at(l, kv_head), kv_v_at(l, kv_head), kv_v_stride(l), l->head_dim_k,
-                             a->scale, a->softcap};
+    struct query queries[QUERIES_MAX];
+    struct tile_head head = tile_head_of(a, tile, kv_head);
 
     for (uint32_t t = 0; t < all->n_tokens; t++) {
         const float *q = all->q + t * all->q_stride + (size_t)kv_head * group * l->head_dim_k;
@@ -31,43 +52,57 @@ static void attend_tile(const struct attention *a, const void *tile, uint32_t ti
             to->first = first;
             to->end = end;
             to->partial = partial + g * n_floats;
-            if (n == SIMD_QUERIES) {
-                run_some(queries, n, &head, l->element);
+            if (n == QUERIES_MAX) {
+                attend_some(queries, n, &head);
                 n = 0;
             }
         }
     }
-    run_some(queries, n, &head, l->element);
+    if (n)
+        attend_some(queries, n, &head);
 }
 
 /* --- joining -------------------------------------------------------------------------------------------- */
 
-static void merge_one(float *into, const float *next, size_t n_floats)
+static ALWAYS_INLINE void merge_one(float *into, const float *next, size_t n_floats, float largest, float keep,
+                                    float take)
 {
-    float largest = into[0] > next[0] ? into[0] : next[0];
-    float differences[LANES] = {into[0] - largest, next[0] - largest}, factors[LANES];
-
-    vf_store(factors, vf_exp(vf_load(differences)));
-    into[0] = largest + 0.0F;
     for (size_t i = ATTENTION_PARTIAL_HEAD; i < n_floats; i += LANES) {
-        vf kept = vf_mul(vf_load(into + i), vf_set1(factors[0]));
-        vf_store(into + i, vf_fma(vf_load(next + i), vf_set1(factors[1]), kept));
+        vf kept = vf_mul(vf_load(into + i), vf_set1(keep));
+        vf_store(into + i, vf_fma(vf_load(next + i), vf_set1(take), kept));
     }
-    into[1] = __builtin_fmaf(next[1], factors[1], into[1] * factors[0]);
+    into[0] = largest + 0.0F;
+    into[1] = __builtin_fmaf(next[1], take, into[1] * keep);
 }
 
-static void attend_merge(float *into, const float *next, uint32_t n, uint32_t head_dim_v)
+/* At most LANES partials: their exponentials are taken together. */
+static void merge_some(float *into, const float *next, uint32_t n, size_t n_floats)
 {
-    size_t n_floats = attention_partial_floats(head_dim_v);
+    float largest[LANES] = {0}, keep[LANES] = {0}, take[LANES] = {0};
 
+    for (uint32_t i = 0; i < n; i++) {
+        keep[i] = into[i * n_floats];
+        take[i] = next[i * n_floats];
+        largest[i] = keep[i] > take[i] ? keep[i] : take[i];
+    }
+    vf_store(keep, vf_exp(vf_sub(vf_load(keep), vf_load(largest))));
+    vf_store(take, vf_exp(vf_sub(vf_load(take), vf_load(largest))));
     for (uint32_t i = 0; i < n; i++, into += n_floats, next += n_floats) {
         if (next[1] == 0) /* saw nothing */
             continue;
         if (into[1] == 0)
             memcpy(into, next, n_floats * sizeof *into);
         else
-            merge_one(into, next, n_floats);
+            merge_one(into, next, n_floats, largest[i], keep[i], take[i]);
     }
+}
+
+static void attend_merge(float *into, const float *next, uint32_t n, uint32_t head_dim_v)
+{
+    size_t n_floats = attention_partial_floats(head_dim_v);
+
+    for (uint32_t i = 0; i < n; i += LANES)
+        merge_some(into + i * n_floats, next + i * n_floats, n - i < LANES ? n - i : LANES, n_floats);
 }
 
 static void attend_finish(float *out, const float *partial, uint32_t head_dim_v)
@@ -104,6 +139,10 @@ static void store_f32(const struct kv_layout *l, float *tile, uint32_t slot, uin
 
 static void kv_store(const struct kv_layout *l, void *tile, uint32_t slot, const float *k, const float *v)
 {
+    if (l->element == KV_ELEMENT_Q8_0) {
+        kv_store_q8_0(l, tile, slot, k, v);
+        return;
+    }
     for (uint32_t h = 0; h < l->n_kv_heads; h++, k += l->head_dim_k, v += l->head_dim_v)
         if (l->element == KV_ELEMENT_F16)
             store_f16(l, tile, slot, h, k, v);

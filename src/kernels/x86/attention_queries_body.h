@@ -1,103 +1,133 @@
 /* attention_queries_body - some queries over one head of a tile, as many at a time as registers hold. Keys are
- * transposed in a tile, so a lane is a position there; in the values a lane is a dimension. Included by
+ * transposed in a tile, so a lane is a position there; in the values a lane is a dimension. Few queries read
+ * keys and values as they are stored; for many they are made f32 first, part by part. Included by
  * attention_body.h only. */
 #ifndef KERNELS_X86_ATTENTION_QUERIES_BODY_H
 #define KERNELS_X86_ATTENTION_QUERIES_BODY_H
 
-#include "kernels/kernels_private.h"
+#include "kernels/x86/attention_load_body.h"
 #include "kernels/x86/gated_body.h"
-#include "kernels/x86/simd.h"
 
 #include <math.h>
 
 struct query {
+    _Alignas(64) float p[KV_TILE_POSITIONS]; /* products, then scores, then exp(score - largest) */
     const float *q;
     uint32_t first, end; /* the slots that it sees */
     float *partial;
-    float p[KV_TILE_POSITIONS]; /* scores, then exp(score - largest) */
 };
 
-struct tile_head { /* one kv head of a tile */
-    const void *tile;
-    size_t k_at, v_at, v_stride;
-    uint32_t dim_k;
-    float scale, softcap;
-};
+/* --- products with keys --------------------------------------------------------------------------------- */
 
-static ALWAYS_INLINE vf load_element(const enum kv_element element, const void *tile, size_t at)
+/* Rows [d, end) of the keys' part at positions [at, at + 4 * LANES), added to n queries' sums; of Q8_0 they are
+ * of one block. */
+static ALWAYS_INLINE void add_keys(vf *s, const struct query *queries, const uint32_t n,
+                                   const struct part *keys, uint32_t at, size_t d, size_t end,
+                                   const enum kv_element element)
 {
-    return element == KV_ELEMENT_F16 ? vf_load_f16((const uint16_t *)tile + at)
-                                     : vf_load((const float *)tile + at);
-}
+    const size_t positions = KV_TILE_POSITIONS;
+    vf scales[4] = {0};
 
-/* --- scores --------------------------------------------------------------------------------------------- */
-
-/* Positions [at, at + 4 * LANES) for n queries. */
-static ALWAYS_INLINE void scores_of(struct query *queries, const uint32_t n, const struct tile_head *head,
-                                    uint32_t at, const enum kv_element element)
-{
-    vf s[4 * SIMD_QUERIES], k[4];
-
-    UNROLL(16)
-    for (uint32_t i = 0; i < 4 * n; i++)
-        s[i] = vf_set1(0);
-    for (size_t d = 0; d < head->dim_k; d++) {
+    UNROLL(4)
+    for (size_t v = 0; v < 4 && element == KV_ELEMENT_Q8_0; v++)
+        scales[v] = vf_load_f16(keys->scales + d / KV_BLOCK * positions + at + v * LANES);
+    for (; d < end; d++) {
+        vf k[4];
         UNROLL(4)
         for (size_t v = 0; v < 4; v++)
-            k[v] = load_element(element, head->tile, head->k_at + d * KV_TILE_POSITIONS + at + v * LANES);
-        UNROLL(4)
+            k[v] = load_element(element, keys->at, d * positions + at + v * LANES, scales[v]);
+        fetch_ahead(keys->at + (d * positions + at) * element_bytes(element), keys->ahead,
+                    4 * LANES * element_bytes(element));
+        UNROLL(8)
         for (uint32_t i = 0; i < n; i++) {
-            vf q = vf_set1(queries[i].q[d]);
+            vf q = vf_set1(queries[i].q[keys->d + d]);
             UNROLL(4)
             for (uint32_t v = 0; v < 4; v++)
                 s[i * 4 + v] = vf_fma(q, k[v], s[i * 4 + v]);
         }
     }
-    UNROLL(4)
+}
+
+static ALWAYS_INLINE void products_of(struct query *queries, const uint32_t n, const struct part *keys,
+                                      uint32_t at, const enum kv_element element)
+{
+    const size_t step = element == KV_ELEMENT_Q8_0 ? KV_BLOCK : PART_DIMS;
+    vf s[4 * SIMD_QUERIES];
+
+    UNROLL(8)
     for (uint32_t i = 0; i < n; i++)
         UNROLL(4)
     for (uint32_t v = 0; v < 4; v++)
-        vf_store(queries[i].p + at + v * LANES, vf_mul(s[i * 4 + v], vf_set1(head->scale)));
+        s[i * 4 + v] = keys->d == 0 ? vf_set1(0) : vf_load(queries[i].p + at + v * LANES);
+    for (size_t d = 0; d < keys->n; d += step)
+        add_keys(s, queries, n, keys, at, d, d + step < keys->n ? d + step : keys->n, element);
+    UNROLL(8)
+    for (uint32_t i = 0; i < n; i++)
+        UNROLL(4)
+    for (uint32_t v = 0; v < 4; v++)
+        vf_store(queries[i].p + at + v * LANES, s[i * 4 + v]);
 }
 
-static ALWAYS_INLINE void cap_scores(struct query *query, float softcap)
-{
-    for (uint32_t i = 0; i < query->end; i += LANES)
-        vf_store(query->p + i, vf_softcap(vf_load(query->p + i), vf_set1(softcap)));
-}
+/* --- scores and their exponentials ---------------------------------------------------------------------- */
 
-static ALWAYS_INLINE void exponentials(struct query *query)
+/* All 64, seen or not: what is not seen is left out of the largest and of the sum. */
+static ALWAYS_INLINE void exponentials_of(struct query *query, float scale, float softcap, const bool sees_all)
 {
-    vf most = vf_set1(-INFINITY), lanes[16 / LANES] = {0};
+    vf s[KV_TILE_POSITIONS / LANES], lanes[16 / LANES] = {0}, most = vf_set1(-INFINITY);
     int first = (int)query->first, end = (int)query->end;
 
-    for (int i = 0; i < end; i += LANES)
-        most = vf_max(vf_pick(vf_load(query->p + i), vf_set1(-INFINITY), first - i, end - i), most);
+    UNROLL(8)
+    for (int i = 0; i < KV_TILE_POSITIONS / LANES; i++) {
+        s[i] = vf_mul(vf_load(query->p + i * LANES), vf_set1(scale));
+        if (softcap != 0)
+            s[i] = vf_softcap(s[i], vf_set1(softcap));
+        vf seen = sees_all ? s[i] : vf_pick(s[i], vf_set1(-INFINITY), first - i * LANES, end - i * LANES);
+        most = vf_max(seen, most);
+    }
     float largest = vf_largest(most);
-    for (int i = 0; i < end; i += LANES) {
-        vf e = vf_exp(vf_sub(vf_load(query->p + i), vf_set1(largest)));
-        vf *lane = &lanes[i / LANES % (16 / LANES)];
-        e = vf_pick(e, vf_set1(0), first - i, end - i);
+    UNROLL(8)
+    for (int i = 0; i < KV_TILE_POSITIONS / LANES; i++) {
+        vf e = vf_exp_not_positive(vf_sub(s[i], vf_set1(largest)));
+        vf *lane = &lanes[i % (16 / LANES)];
+        if (!sees_all)
+            e = vf_pick(e, vf_set1(0), first - i * LANES, end - i * LANES);
         *lane = vf_add(*lane, e);
-        vf_store(query->p + i, e);
+        vf_store(query->p + i * LANES, e);
     }
     query->partial[0] = largest + 0.0F;
     query->partial[1] = vf_join_lanes(lanes);
 }
 
+static ALWAYS_INLINE void exponentials(struct query *query, float scale, float softcap)
+{
+    if (query->first == 0 && query->end == KV_TILE_POSITIONS)
+        exponentials_of(query, scale, softcap, true);
+    else
+        exponentials_of(query, scale, softcap, false);
+}
+
 /* --- values --------------------------------------------------------------------------------------------- */
+
+struct value_scales { /* of a part's blocks that m vectors from d on lie in, as f32 */
+    float at[2][KV_TILE_POSITIONS];
+};
 
 /* Adds positions [from, to) to n queries' m vectors of dimensions from d on. */
 static ALWAYS_INLINE void add_values(vf *acc, const struct query *queries, const uint32_t n,
-                                     const struct tile_head *head, size_t d, const uint32_t m, uint32_t from,
-                                     uint32_t to, const enum kv_element element)
+                                     const struct part *values, const struct value_scales *scales, size_t d,
+                                     const uint32_t m, uint32_t from, uint32_t to,
+                                     const enum kv_element element)
 {
     for (size_t j = from; j < to; j++) {
         vf v[4];
         UNROLL(4)
-        for (size_t i = 0; i < m; i++)
-            v[i] = load_element(element, head->tile, head->v_at + j * head->v_stride + d + i * LANES);
-        UNROLL(4)
+        for (size_t i = 0; i < m; i++) {
+            vf scale = vf_set1(element == KV_ELEMENT_Q8_0 ? scales->at[i * LANES / KV_BLOCK][j] : 0);
+            v[i] = load_element(element, values->at, j * values->stride + d + i * LANES, scale);
+        }
+        fetch_ahead(values->at + (j * values->stride + d) * element_bytes(element), values->ahead,
+                    m * LANES * element_bytes(element));
+        UNROLL(8)
         for (uint32_t i = 0; i < n; i++) {
             vf p = vf_set1(queries[i].p[j]);
             UNROLL(4)
@@ -109,13 +139,18 @@ static ALWAYS_INLINE void add_values(vf *acc, const struct query *queries, const
 
 /* What all queries see is added for all at once; before and after it only to those that see it, so that what a
  * query does not see cannot reach it, not even as zero times infinity. */
-static ALWAYS_INLINE void values_of(const struct query *queries, const uint32_t n, const struct tile_head *head,
-                                    size_t d, const uint32_t m, const enum kv_element element)
+static ALWAYS_INLINE void sums_of(const struct query *queries, const uint32_t n, const struct part *values,
+                                  size_t d, const uint32_t m, const enum kv_element element)
 {
     vf acc[4 * SIMD_QUERIES];
+    struct value_scales scales;
     uint32_t all_first = 0, all_end = KV_TILE_POSITIONS;
 
-    UNROLL(4)
+    for (size_t b = 0; b * KV_BLOCK < m * LANES && element == KV_ELEMENT_Q8_0; b++)
+        for (size_t j = 0; j < KV_TILE_POSITIONS; j += LANES)
+            vf_store(scales.at[b] + j,
+                     vf_load_f16(values->scales + (d / KV_BLOCK + b) * KV_TILE_POSITIONS + j));
+    UNROLL(8)
     for (uint32_t i = 0; i < n; i++) {
         all_first = queries[i].first > all_first ? queries[i].first : all_first;
         all_end = queries[i].end < all_end ? queries[i].end : all_end;
@@ -124,61 +159,21 @@ static ALWAYS_INLINE void values_of(const struct query *queries, const uint32_t 
             acc[i * 4 + e] = vf_set1(0);
     }
     all_end = all_end > all_first ? all_end : all_first;
-    UNROLL(4)
-    for (uint32_t i = 0; i < n; i++) {
+    UNROLL(8)
+    for (uint32_t i = 0; i < n && n > 1; i++) {
         uint32_t end = queries[i].end < all_first ? queries[i].end : all_first;
-        add_values(acc + i * 4, queries + i, 1, head, d, m, queries[i].first, end, element);
+        add_values(acc + i * 4, queries + i, 1, values, &scales, d, m, queries[i].first, end, element);
     }
-    add_values(acc, queries, n, head, d, m, all_first, all_end, element);
-    UNROLL(4)
+    add_values(acc, queries, n, values, &scales, d, m, all_first, all_end, element);
+    UNROLL(8)
     for (uint32_t i = 0; i < n; i++) {
-        float *to = queries[i].partial + ATTENTION_PARTIAL_HEAD + d;
-        add_values(acc + i * 4, queries + i, 1, head, d, m, all_end, queries[i].end, element);
+        float *to = queries[i].partial + ATTENTION_PARTIAL_HEAD + values->d + d;
+        if (n > 1)
+            add_values(acc + i * 4, queries + i, 1, values, &scales, d, m, all_end, queries[i].end, element);
         UNROLL(4)
         for (uint32_t e = 0; e < m; e++)
             vf_store(to + e * LANES, acc[i * 4 + e]);
     }
-}
-
-/* --- both ----------------------------------------------------------------------------------------------- */
-
-static ALWAYS_INLINE void queries_run(struct query *queries, const uint32_t n, const struct tile_head *head,
-                                      const enum kv_element element)
-{
-    uint32_t end = 0;
-    size_t d = 0;
-
-    for (uint32_t i = 0; i < n; i++)
-        end = queries[i].end > end ? queries[i].end : end;
-    for (uint32_t at = 0; at < end; at += 4 * LANES)
-        scores_of(queries, n, head, at, element);
-    for (uint32_t i = 0; i < n && head->softcap != 0; i++)
-        cap_scores(&queries[i], head->softcap);
-    for (uint32_t i = 0; i < n; i++)
-        exponentials(&queries[i]);
-    for (; d + 4 * LANES <= head->v_stride; d += 4 * LANES)
-        values_of(queries, n, head, d, 4, element);
-    for (; d < head->v_stride; d += LANES)
-        values_of(queries, n, head, d, 1, element);
-}
-
-#define QUERIES_RUN(name, n, element)                                                                          \
-    static void run_##name(struct query *queries, const struct tile_head *head)                                \
-    {                                                                                                          \
-        queries_run(queries, n, head, element);                                                                \
-    }
-QUERIES_RUN(one_f16, 1, KV_ELEMENT_F16)
-QUERIES_RUN(all_f16, SIMD_QUERIES, KV_ELEMENT_F16)
-QUERIES_RUN(one_f32, 1, KV_ELEMENT_F32)
-QUERIES_RUN(all_f32, SIMD_QUERIES, KV_ELEMENT_F32)
-
-static void run_some(struct query *queries, uint32_t n, const struct tile_head *head, enum kv_element element)
-{
-    if (n == SIMD_QUERIES)
-        (element == KV_ELEMENT_F16 ? run_all_f16 : run_all_f32)(queries, head);
-    else
-        for (uint32_t i = 0; i < n; i++)
-            (element == KV_ELEMENT_F16 ? run_one_f16 : run_one_f32)(&queries[i], head);
 }
 
 #endif

@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LANES             8
-#define SIMD_QUERIES      2 /* that attention holds in registers, with four vectors each */
-#define SIMD_LEVEL(name)  name##_avx2
-#define SIMD_ROUND_TO_F16 _MM_FROUND_TO_NEAREST_INT
+#define LANES                  8
+#define SIMD_QUERIES           3 /* that attention holds in registers, with four vectors each */
+#define SIMD_QUERIES_AS_STORED 2 /* of them, where keys and values are not f32 */
+#define SIMD_LEVEL(name)       name##_avx2
+#define SIMD_ROUND_TO_F16      _MM_FROUND_TO_NEAREST_INT
 
 typedef __m256 vf;
 
@@ -49,6 +50,14 @@ static ALWAYS_INLINE void vf_store_first(float *to, vf v, size_t n)
 static ALWAYS_INLINE vf vf_load_f16(const uint16_t *from)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+}
+static ALWAYS_INLINE vf vf_set1_f16(uint16_t h)
+{
+    return _mm256_set1_ps(_cvtsh_ss(h));
+}
+static ALWAYS_INLINE vf vf_load_i8(const int8_t *from)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)from)));
 }
 static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
 {
@@ -135,9 +144,8 @@ static ALWAYS_INLINE vf vf_power_of_2(__m256i exponent)
 }
 
 /* exact_exp, step by step. */
-static ALWAYS_INLINE vf vf_exp(vf x)
+static ALWAYS_INLINE vf vf_exp_bounded(vf c)
 {
-    vf c = _mm256_min_ps(_mm256_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
     vf n = vf_sub(vf_fma(c, vf_set1(EXP_LOG2E), vf_set1(EXP_ROUND)), vf_set1(EXP_ROUND));
     vf r = vf_fma(n, vf_set1(-EXP_LN2_HIGH), c);
     r = vf_fma(n, vf_set1(-EXP_LN2_LOW), r);
@@ -149,8 +157,17 @@ static ALWAYS_INLINE vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set1(EXP_C1));
     vf y = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0F));
     __m256i whole = _mm256_cvttps_epi32(n), half = _mm256_srai_epi32(whole, 1);
-    y = vf_mul(vf_mul(y, vf_power_of_2(half)), vf_power_of_2(_mm256_sub_epi32(whole, half)));
-    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return vf_mul(vf_mul(y, vf_power_of_2(half)), vf_power_of_2(_mm256_sub_epi32(whole, half)));
+}
+/* The same where x is not above zero; NaN is the second operand of max, so it comes through. */
+static ALWAYS_INLINE vf vf_exp_not_positive(vf x)
+{
+    return vf_exp_bounded(vf_max(vf_set1(EXP_LEAST), x));
+}
+static ALWAYS_INLINE vf vf_exp(vf x)
+{
+    vf c = _mm256_min_ps(_mm256_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
+    return _mm256_blendv_ps(vf_exp_bounded(c), x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 }
 
 #endif

@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LANES             16
-#define SIMD_QUERIES      4 /* that attention holds in registers, with four vectors each */
-#define SIMD_LEVEL(name)  name##_avx512
-#define SIMD_ROUND_TO_F16 (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define LANES                  16
+#define SIMD_QUERIES           6 /* that attention holds in registers, with four vectors each */
+#define SIMD_QUERIES_AS_STORED 4 /* of them, where keys and values are not f32 */
+#define SIMD_LEVEL(name)       name##_avx512
+#define SIMD_ROUND_TO_F16      (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 
 typedef __m512 vf;
 
@@ -42,6 +43,14 @@ static ALWAYS_INLINE void vf_store_first(float *to, vf v, size_t n)
 static ALWAYS_INLINE vf vf_load_f16(const uint16_t *from)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
+}
+static ALWAYS_INLINE vf vf_set1_f16(uint16_t h)
+{
+    return _mm512_set1_ps(_cvtsh_ss(h));
+}
+static ALWAYS_INLINE vf vf_load_i8(const int8_t *from)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)from)));
 }
 static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
 {
@@ -122,9 +131,8 @@ static ALWAYS_INLINE float vf_join_lanes(const vf lanes[1])
 }
 
 /* exact_exp; scalef rounds a denormal result once, as the two factors there do. */
-static ALWAYS_INLINE vf vf_exp(vf x)
+static ALWAYS_INLINE vf vf_exp_bounded(vf c)
 {
-    vf c = _mm512_min_ps(_mm512_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
     vf n = vf_sub(vf_fma(c, vf_set1(EXP_LOG2E), vf_set1(EXP_ROUND)), vf_set1(EXP_ROUND));
     vf r = vf_fma(n, vf_set1(-EXP_LN2_HIGH), c);
     r = vf_fma(n, vf_set1(-EXP_LN2_LOW), r);
@@ -135,8 +143,17 @@ static ALWAYS_INLINE vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set1(EXP_C2));
     p = vf_fma(p, r, vf_set1(EXP_C1));
     vf y = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0F));
-    y = _mm512_scalef_ps(y, n);
-    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+    return _mm512_scalef_ps(y, n);
+}
+/* The same where x is not above zero; NaN is the second operand of max, so it comes through. */
+static ALWAYS_INLINE vf vf_exp_not_positive(vf x)
+{
+    return vf_exp_bounded(vf_max(vf_set1(EXP_LEAST), x));
+}
+static ALWAYS_INLINE vf vf_exp(vf x)
+{
+    vf c = _mm512_min_ps(_mm512_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
+    return _mm512_mask_mov_ps(vf_exp_bounded(c), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 }
 
 #endif

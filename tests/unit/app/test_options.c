@@ -93,7 +93,7 @@ static void defaults_are_as_documented(void **state)
     assert_true(!options.token && !options.cluster && !options.shards_dir && !options.http && !options.listen);
     assert_true(options.port == 0 && options.n_bootstraps == 0 && options.n_peers == 0 &&
                 options.n_shard_ids == 0);
-    assert_true(!options.kv_f32 && !options.no_fetch && !options.log_json && options.max_upload == 0);
+    assert_true(options.kv_type == KV_F16 && !options.no_fetch && !options.log_json && options.max_upload == 0);
 }
 
 static void values_arrive(void **state)
@@ -114,7 +114,7 @@ static void values_arrive(void **state)
     assert_int_equal(options.n_shards_expected, 8);
     assert_true(options.port == 7401 && options.torrent_port == 0 && options.n_threads == 3);
     assert_true(options.memory_bytes == 1610612736 && options.max_upload == 10485760);
-    assert_true(options.n_ctx == 64 && options.n_slots == 2 && options.kv_f32 && options.no_fetch);
+    assert_true(options.n_ctx == 64 && options.n_slots == 2 && options.kv_type == KV_F32 && options.no_fetch);
     assert_true(options.refresh_interval_s == 1 && options.status_interval_s == 86400);
     assert_true(options.log_level == LOG_DEBUG && options.log_json && options.ascii);
     assert_string_equal(options.http, "127.0.0.1:8080");
@@ -243,7 +243,7 @@ static void a_bad_value_gets_one_error_that_names_it(void **state)
         {"--memory lots", "--memory 'lots'", "512M"},
         {"--memory 1X", "--memory", "1X"},
         {"--memory 99999999T", "--memory", "99999999T"},
-        {"--kv f64", "--kv 'f64'", "f16 or f32"},
+        {"--kv f64", "--kv 'f64'", "f16, f32 or q8_0"},
         {"--log-level loud", "--log-level 'loud'", "debug"},
         {"--bootstrap h:0", "--bootstrap", "h:0"},
         {"--bootstrap :1", "--bootstrap", ":1"},

@@ -302,10 +302,11 @@ static void run_full(const struct machine *m, float *logits)
     mem_free(tokens);
 }
 
-static void check_memory(const char *model)
+static void check_memory(const char *model, enum kv_type kv_type)
 {
     char *path = model_path(model);
-    struct engine_config config = {.n_threads = 2, .n_ctx = ENGINE_STEP_TOKENS_MAX, .n_slots = N_FULL};
+    struct engine_config config = {
+        .n_threads = 2, .n_ctx = ENGINE_STEP_TOKENS_MAX, .n_slots = N_FULL, .kv_type = kv_type};
     struct machine m = {.n_parts = 1};
     struct weights_size size;
     struct error err;
@@ -337,7 +338,7 @@ static void memory_is_as_foretold(void **state)
     if (is_absent())
         skip();
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        check_memory(models[i]);
+        check_memory(models[i], i % KV_TYPE_COUNT);
 }
 
 int main(void)

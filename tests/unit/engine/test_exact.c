@@ -124,7 +124,7 @@ static void check_all_ways(const char *level, uint32_t n_threads, enum kv_type k
         &(struct rig_options){.path = path, .level = level, .n_threads = n_threads, .kv_type = kv_type});
     char what[64];
 
-    snprintf(what, sizeof what, "%s, %u threads, kv %s", level, n_threads, kv_type == KV_F16 ? "f16" : "f32");
+    snprintf(what, sizeof what, "%s, %u threads, kv %s", level, n_threads, kv_type_name(kv_type));
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         check_way(&rig, &want, what, chunks[i], NULL);
         check_way(&rig, &want, what, chunks[i], cut_in_two);
@@ -157,7 +157,9 @@ static void levels_change_nothing(void **state)
         skip(); /* this machine has ref only */
     for (uint32_t i = 1; i < n_levels; i++)
         for (uint32_t n_threads = 1; n_threads <= 3; n_threads++)
-            check_all_ways(levels[i]->level, n_threads, n_threads == 2 ? KV_F32 : KV_F16);
+            for (enum kv_type kv_type = 0; kv_type < KV_TYPE_COUNT; kv_type++)
+                if (n_threads == 2 || kv_type == KV_Q8_0) /* each with threads, the newest in every way */
+                    check_all_ways(levels[i]->level, n_threads, kv_type);
 }
 
 /* --- company -----------------------------------------------------------------------------------------------

@@ -328,41 +328,125 @@ static struct floats attend(const struct scene *s, const struct kernels *k, bool
     return out;
 }
 
+static double amax_of(const float *x, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)x[i]));
+    return most;
+}
+
+/* Q8_0: half of a scale that is at most the f16 above amax / 127 (kernels.h). */
+static double q8_0_error(const float *head, size_t d, size_t head_dim)
+{
+    size_t first = d / KV_BLOCK * KV_BLOCK, n = head_dim - first < KV_BLOCK ? head_dim - first : KV_BLOCK;
+    return amax_of(head + first, n) / 254 * (1 + 0x1p-10) + 0x1p-25;
+}
+
+/* The same attention in double precision, and how far from it the answer may be: scores off by at most `score`
+ * change each weight by a factor of at most exp(2 * score). */
+static double attention_in_double(const struct scene *s, uint32_t t, uint32_t h, uint32_t d, double *bound)
+{
+    const struct kv_layout *l = &s->a.layout;
+    uint32_t kv_head = h / (s->a.n_heads / l->n_kv_heads), end = s->positions[t] + 1;
+    uint32_t first = s->a.window && end > s->a.window ? end - s->a.window : 0;
+    const float *q = s->q.at + ((size_t)t * s->a.n_heads + h) * l->head_dim_k;
+    double scores[N_TILES_MAX * KV_TILE_POSITIONS], largest = -HUGE_VAL, sum = 0, want = 0;
+    double most = 0, score_error = 0, value_error = 0;
+
+    for (uint32_t p = first; p < end; p++) {
+        const float *k = s->keys.at + (size_t)p * k_floats(s) + (size_t)kv_head * l->head_dim_k;
+        double error = 0;
+        scores[p] = 0;
+        for (uint32_t i = 0; i < l->head_dim_k; i++) {
+            scores[p] += (double)q[i] * (double)k[i];
+            error += fabs((double)q[i]) * q8_0_error(k, i, l->head_dim_k);
+        }
+        scores[p] *= (double)s->a.scale;
+        score_error = fmax(score_error, error * (double)s->a.scale);
+        if (s->a.softcap != 0)
+            scores[p] = (double)s->a.softcap * tanh(scores[p] / (double)s->a.softcap);
+        largest = fmax(largest, scores[p]);
+    }
+    for (uint32_t p = first; p < end; p++)
+        sum += scores[p] = exp(scores[p] - largest);
+    for (uint32_t p = first; p < end; p++) {
+        const float *v = s->values.at + (size_t)p * v_floats(s) + (size_t)kv_head * l->head_dim_v;
+        want += scores[p] / sum * (double)v[d];
+        most = fmax(most, fabs((double)v[d]));
+        value_error = fmax(value_error, q8_0_error(v, d, l->head_dim_v));
+    }
+    *bound = (l->element == KV_ELEMENT_F16 ? 0.05 : 2e-4) * (1 + most);
+    if (l->element == KV_ELEMENT_Q8_0)
+        *bound += value_error + expm1(2 * score_error) * most;
+    return want;
+}
+
 static void check_close_to_double(const struct scene *s, const struct floats *got)
 {
     const struct kv_layout *l = &s->a.layout;
-    uint32_t group = s->a.n_heads / l->n_kv_heads;
-    double tolerance = l->element == KV_ELEMENT_F16 ? 0.05 : 2e-4;
 
-    for (uint32_t t = 0; t < s->n_tokens; t++)
-        for (uint32_t h = 0; h < s->a.n_heads; h++) {
-            const float *q = s->q.at + ((size_t)t * s->a.n_heads + h) * l->head_dim_k;
-            uint32_t first =
-                s->a.window && s->positions[t] >= s->a.window ? s->positions[t] - s->a.window + 1 : 0;
-            double scores[N_TILES_MAX * KV_TILE_POSITIONS], largest = -HUGE_VAL, sum = 0;
-            for (uint32_t p = first; p <= s->positions[t]; p++) {
-                scores[p] = 0;
-                for (uint32_t d = 0; d < l->head_dim_k; d++)
-                    scores[p] += (double)q[d] *
-                                 (double)s->keys.at[(size_t)p * k_floats(s) + h / group * l->head_dim_k + d];
-                scores[p] *= (double)s->a.scale;
-                if (s->a.softcap != 0)
-                    scores[p] = (double)s->a.softcap * tanh(scores[p] / (double)s->a.softcap);
-                largest = fmax(largest, scores[p]);
-            }
-            for (uint32_t p = first; p <= s->positions[t]; p++)
-                sum += scores[p] = exp(scores[p] - largest);
-            for (uint32_t d = 0; d < l->head_dim_v; d++) {
-                double want = 0, most = 0;
-                for (uint32_t p = first; p <= s->positions[t]; p++) {
-                    double v = (double)s->values.at[(size_t)p * v_floats(s) + h / group * l->head_dim_v + d];
-                    want += scores[p] / sum * v;
-                    most = fmax(most, fabs(v));
-                }
+    for (uint32_t t = 0; t < s->n_tokens; t += 1 + (uint32_t)rng_below(&rng, 3))
+        for (uint32_t h = 0; h < s->a.n_heads; h++)
+            for (uint32_t d = (uint32_t)rng_below(&rng, 7); d < l->head_dim_v; d += 7) {
+                double bound, want = attention_in_double(s, t, h, d, &bound);
                 double have = (double)got->at[((size_t)t * s->a.n_heads + h) * l->head_dim_v + d];
-                if (!(fabs(have - want) <= tolerance * (1 + most)))
-                    fail_msg("attention: token %u head %u dim %u is %g, want %g", t, h, d, have, want);
+                if (!(fabs(have - want) <= bound))
+                    fail_msg("attention, element %d: token %u head %u dim %u is %g, want %g to within %g",
+                             (int)l->element, t, h, d, have, want, bound);
             }
+}
+
+/* One position alone gives its value as it is read back. */
+static void read_back(float *out, const struct kernels *k, uint32_t head_dim, const float *v)
+{
+    struct attention a = {.layout = {1, head_dim, head_dim, KV_ELEMENT_Q8_0}, .n_heads = 1, .scale = 1};
+    struct guarded tile = guarded_new(kv_tile_bytes(&a.layout), KERNELS_ALIGNMENT);
+    struct guarded scratch = guarded_new(2 * attention_partial_floats(head_dim) * sizeof(float), 64);
+    uint32_t position = 0;
+    struct attention_queries queries = {v, head_dim, &position, 1};
+    void *tiles[] = {tile.data};
+
+    memset(tile.data, 0xFF, kv_tile_bytes(&a.layout));
+    k->kv_store(&a.layout, tile.data, 0, v, v);
+    kernels_attend(k, &a, tiles, 0, &queries, out, head_dim, (float *)(void *)scratch.data);
+    assert_true(guarded_free(&tile));
+    assert_true(guarded_free(&scratch));
+}
+
+static void test_q8_0_values(void **state)
+{
+    static const uint32_t dims[] = {1, 15, 31, 32, 33, 64, 72, 96, 128, 256};
+    (void)state;
+    for (uint32_t l = 0; l < n_levels; l++)
+        for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+            for (int exponent = -24; exponent <= 15; exponent++) {
+                struct floats v = floats_new(dims[i]), out = floats_new(dims[i]);
+                for (uint32_t d = 0; d < dims[i]; d++) /* whole multiples of a power of two that f16 has */
+                    v.at[d] = ldexpf((float)rng_below(&rng, 255) - 127, exponent);
+                for (uint32_t d = 0; d < dims[i]; d += KV_BLOCK)
+                    v.at[d] = ldexpf(rng_below(&rng, 2) ? -127 : 127, exponent);
+                read_back(out.at, levels[l], dims[i], v.at);
+                for (uint32_t d = 0; d < dims[i]; d++)
+                    assert_true(out.at[d] == v.at[d]);
+                for (uint32_t d = 0; d < dims[i]; d++)
+                    v.at[d] = inputs_normal(&rng) * ldexpf(1, exponent);
+                read_back(out.at, levels[l], dims[i], v.at);
+                for (uint32_t d = 0; d < dims[i]; d++)
+                    assert_true(fabs((double)out.at[d] - (double)v.at[d]) <= q8_0_error(v.at, d, dims[i]));
+                floats_free(&v);
+                floats_free(&out);
+            }
+}
+
+/* Eight and a half bits a value. */
+static void test_q8_0_bytes(void **state)
+{
+    (void)state;
+    for (uint32_t heads = 1; heads <= 8; heads++)
+        for (uint32_t dim = 32; dim <= 256; dim += 32) {
+            struct kv_layout layout = {heads, dim, dim, KV_ELEMENT_Q8_0};
+            assert_int_equal(kv_tile_bytes(&layout), (size_t)KV_TILE_POSITIONS * heads * 2 * dim * 17 / 16);
         }
 }
 
@@ -458,6 +542,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operations),         cmocka_unit_test(test_exp_range),
         cmocka_unit_test(test_caps_and_gates),     cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_q8_0_values),        cmocka_unit_test(test_q8_0_bytes),
         cmocka_unit_test(test_attention),          cmocka_unit_test(test_attention_of_hostile_values),
         cmocka_unit_test(test_attention_by_token),
     };

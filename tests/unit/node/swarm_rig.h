@@ -85,6 +85,7 @@ static void rig_new(struct rig *rig, uint32_t n_shards)
     fake_net_init(&rig->net, &rig->clock);
     for (int i = 0; i < RIG_NODES; i++) {
         struct node_record *r = &rig->says[i];
+        memcpy(r->kv, "f16", 4);
         key_pair_new(&rig->pairs[i]);
         memcpy(r->id.bytes, rig->pairs[i].public_key.bytes, NODE_ID_BYTES);
         r->epoch = 1;

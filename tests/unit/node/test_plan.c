@@ -158,10 +158,10 @@ static void the_draining_the_dead_and_the_different_are_left_out(void **state)
     rig_publish(rig, 1);
     assert_false(make(rig, &plan));
     rig->says[1].arithmetic = 1;
-    rig->says[1].kv_f32 = true; /* keys and values of another type than the first stage's */
+    strcpy(rig->says[1].kv, "q8_0"); /* keys and values of another type than the first stage's */
     rig_publish(rig, 1);
     assert_false(make(rig, &plan));
-    rig->says[1].kv_f32 = false;
+    strcpy(rig->says[1].kv, "f16");
     rig_publish(rig, 1);
     assert_true(make(rig, &plan));
     rig_down(rig, 1);

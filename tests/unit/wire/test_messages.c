@@ -26,6 +26,7 @@ static void fill_record(struct node_record *r, const struct key_pair *pair)
     r->n_addresses = 1;
     assert_true(address_parse(&r->addresses[0], "192.0.2.1:7400"));
     r->memory_budget = 1ULL << 33;
+    memcpy(r->kv, "q8_0", 5);
     r->n_shards = 2;
     r->shards = mem_array(2, sizeof *r->shards);
     r->shards[0] = (struct record_shard){
@@ -58,6 +59,7 @@ static void a_record_survives_the_wire(void **state)
     assert_int_equal(out.shards[1].failure, FINDING_DISK_FULL);
     assert_int_equal(out.shards[1].eta_s, 4);
     assert_int_equal(out.memory_budget, 1ULL << 33);
+    assert_string_equal(out.kv, "q8_0");
     assert_true(address_equal(&in.addresses[0], &out.addresses[0]));
     assert_int_equal(out.findings.n, 1);
     assert_string_equal(out.findings.items[0].cause, "no room for shard 5");
