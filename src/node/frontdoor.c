@@ -26,6 +26,7 @@ struct generation {
     struct token_bias *biases;
     uint64_t sequence, turn, plan_hash;
     struct plan plan;
+    uint64_t epochs[STEP_STAGES_MAX]; /* of its nodes, when it was proven */
     bool has_plan;
     uint32_t n_sent, n_passed; /* positions sent, and through the last node */
     uint32_t n_attempts;
@@ -209,15 +210,19 @@ static void send_more(struct generation *g)
 static void on_tokens(void *ctx, const struct tokens_message *message);
 static void on_fail(void *ctx, const struct step_fail_message *fail, const struct node_id *by);
 
-/* Sends everything from `position` on along the ready plan, as a new turn. */
-static void replay(struct generation *g, const struct plan *plan, uint32_t position)
+/* A node that was started anew has to be proven again, whatever it answers meanwhile. */
+static bool plan_of_holds(const struct generation *g)
+{
+    return readiness_plan_holds(g->frontdoor->readiness, &g->plan, g->epochs);
+}
+
+/* Sends everything from `position` on along the plan, as a new turn. */
+static void replay(struct generation *g, uint32_t position)
 {
     struct frontdoor *frontdoor = g->frontdoor;
     struct pipeline_listener listener = {.on_tokens = on_tokens, .on_fail = on_fail, .ctx = g};
     if (!g->has_plan)
         pipeline_open(frontdoor->pipeline, g->sequence, &listener);
-    if (plan != &g->plan)
-        g->plan = *plan;
     g->has_plan = true;
     g->plan_hash = plan_hash(&g->plan, &readiness_manifest(frontdoor->readiness)->fingerprint);
     g->turn++;
@@ -227,12 +232,23 @@ static void replay(struct generation *g, const struct plan *plan, uint32_t posit
     send_more(g);
 }
 
-static void drive(struct generation *g)
+/* The same from the beginning along the plan that is proven now. False: none is. */
+static bool start_over(struct generation *g)
 {
     const struct plan *plan = readiness_plan(g->frontdoor->readiness);
-    if (g->phase == PHASE_BROKEN && plan)
-        replay(g, plan, 0);
-    else if (g->phase == PHASE_BROKEN && !g->deadline_ms)
+    if (!plan)
+        return false;
+    g->plan = *plan;
+    memcpy(g->epochs, readiness_last(g->frontdoor->readiness)->epochs, sizeof g->epochs);
+    replay(g, 0);
+    return true;
+}
+
+static void drive(struct generation *g)
+{
+    if (g->phase == PHASE_BROKEN && start_over(g))
+        return;
+    if (g->phase == PHASE_BROKEN && !g->deadline_ms)
         set_deadline(g, RECOVER_DEADLINE_MS);
 }
 
@@ -295,8 +311,10 @@ static void on_fail(void *ctx, const struct step_fail_message *fail, const struc
     case STEP_FAIL_KV_MISS:
         if (++g->n_attempts > ATTEMPTS_MAX)
             end(g, FINISH_FAILED);
+        else if (!plan_of_holds(g))
+            break_off(g);
         else
-            replay(g, &g->plan, fail->have_position < g->n_tokens ? fail->have_position : 0);
+            replay(g, fail->have_position < g->n_tokens ? fail->have_position : 0);
         break;
     case STEP_FAIL_NO_SLOT: /* others will end; ask again soon */
         g->phase = PHASE_BROKEN;
@@ -318,14 +336,11 @@ static void on_fail(void *ctx, const struct step_fail_message *fail, const struc
 
 static void on_late(struct generation *g)
 {
-    const struct plan *plan = readiness_plan(g->frontdoor->readiness);
     if (g->phase == PHASE_RUNNING) {
         error_set(&g->why, STATUS_TIMEOUT, "no token came within %d s from the %u nodes of the plan",
                   TOKEN_DEADLINE_MS / 1000, g->plan.n_stages);
         break_off(g);
-    } else if (plan) {
-        replay(g, plan, 0);
-    } else {
+    } else if (!start_over(g)) {
         if (!g->why.status)
             error_set(&g->why, STATUS_BUSY, "the swarm was not ready for %d s; `shoal doctor` says why",
                       RECOVER_DEADLINE_MS / 1000);
@@ -430,7 +445,7 @@ void frontdoor_cancel(struct frontdoor *frontdoor, struct generation *generation
 void frontdoor_consider(struct frontdoor *frontdoor)
 {
     for (struct generation *g = frontdoor->generations; g; g = g->next) {
-        if (g->phase == PHASE_RUNNING && !readiness_plan_holds(frontdoor->readiness, &g->plan)) {
+        if (g->phase == PHASE_RUNNING && !plan_of_holds(g)) {
             error_set(&g->why, STATUS_NETWORK, "a node of the plan was lost in mid-answer");
             g->phase = PHASE_BROKEN;
             set_deadline(g, RECOVER_DEADLINE_MS);

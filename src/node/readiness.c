@@ -334,11 +334,24 @@ const struct plan *readiness_plan(const struct readiness *readiness)
     return readiness_is_ready(readiness) ? &readiness->last.plan : NULL;
 }
 
-bool readiness_plan_holds(const struct readiness *readiness, const struct plan *plan)
+/* The last probe has shown that a node of this plan computes wrongly. */
+static bool is_shown_wrong(const struct readiness *readiness, const struct plan *plan)
+{
+    const struct probe_result *last = &readiness->last;
+    if (!readiness->has_last || !last->is_wrong || last->wrong_stage < 0)
+        return false;
+    for (uint32_t i = 0; i < plan->n_stages; i++)
+        if (node_id_equal(&plan->stages[i].node, &last->plan.stages[last->wrong_stage].node))
+            return true;
+    return false;
+}
+
+bool readiness_plan_holds(const struct readiness *readiness, const struct plan *plan, const uint64_t *epochs)
 {
     uint32_t stage;
     struct node_id from = origin(readiness);
-    return readiness->manifest && plan_holds(plan, NULL, &from, readiness->roster, readiness->manifest, &stage);
+    return readiness->manifest && !is_shown_wrong(readiness, plan) &&
+           plan_holds(plan, epochs, &from, readiness->roster, readiness->manifest, &stage);
 }
 
 const struct manifest *readiness_manifest(const struct readiness *readiness)

@@ -39,8 +39,9 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
 bool readiness_is_ready(const struct readiness *readiness);
 /* The proven plan while ready, else NULL. */
 const struct plan *readiness_plan(const struct readiness *readiness);
-/* Whether a plan, proven or not, could still carry steps: its nodes alive, loaded and linked. */
-bool readiness_plan_holds(const struct readiness *readiness, const struct plan *plan);
+/* Whether a plan that was proven with these epochs still carries steps: its nodes alive, not started anew
+ * since, loaded and linked, and none of them shown wrong by a probe since. */
+bool readiness_plan_holds(const struct readiness *readiness, const struct plan *plan, const uint64_t *epochs);
 const struct manifest *readiness_manifest(const struct readiness *readiness);
 /* The last result, right or wrong, or NULL. */
 const struct probe_result *readiness_last(const struct readiness *readiness);

@@ -163,6 +163,25 @@ static void a_wrong_state_names_its_node(void **state)
     finding_list_free(&list);
 }
 
+/* What an answer under way goes by. */
+static void a_plan_holds_for_the_processes_that_were_proven(void **state)
+{
+    struct world *w = *state;
+    rig_holder(&w->rig, 0, 0, N_SHARDS);
+    settle(w);
+    struct plan plan = *readiness_plan(w->readiness);
+    uint64_t epochs[STEP_STAGES_MAX];
+    memcpy(epochs, readiness_last(w->readiness)->epochs, sizeof epochs);
+    assert_true(readiness_plan_holds(w->readiness, &plan, epochs));
+    epochs[0]--; /* it was proven of the process before */
+    assert_false(readiness_plan_holds(w->readiness, &plan, epochs));
+    epochs[0]++;
+    w->rig.manifest->probe_states[0] = rig_hash("another state");
+    fake_clock_run(&w->rig.clock, PROBE_REPEAT_MS + 1000);
+    assert_true(readiness_last(w->readiness)->is_wrong);
+    assert_false(readiness_plan_holds(w->readiness, &plan, epochs)); /* nor after a probe that was wrong */
+}
+
 static void a_wrong_token_is_wrong_too(void **state)
 {
     struct world *w = *state;
@@ -529,6 +548,7 @@ int main(void)
         T(a_right_probe_makes_ready),
         T(it_is_proved_again_from_time_to_time),
         T(a_wrong_state_names_its_node),
+        T(a_plan_holds_for_the_processes_that_were_proven),
         T(a_wrong_token_is_wrong_too),
         T(a_step_that_cannot_run_is_told_and_tried_again),
         T(silence_ends_with_a_timeout),
