@@ -195,13 +195,14 @@ static void start_batch(struct engine *engine)
     batch->output = find_part(engine, weights_has_output);
 }
 
-static bool batch_takes(const struct batch *batch, const struct engine_step *step)
+static bool batch_takes(const struct engine *engine, const struct engine_step *step)
 {
+    const struct batch *batch = engine->batch;
     if (!batch->n_spans)
         return true;
     return step->layer_first == batch->layer_first && step->layer_end == batch->layer_end &&
            batch->n_spans < BATCH_SPANS_MAX && step->n_tokens <= ENGINE_STEP_TOKENS_MAX &&
-           batch->n_rows + step->n_tokens <= forward_rows_max(batch->hparams);
+           batch->n_rows + step->n_tokens <= forward_rows_max(batch->hparams, engine->config.n_slots);
 }
 
 static void batch_add(struct batch *batch, struct engine_step *step, struct sequence *sequence)
@@ -240,7 +241,7 @@ static void form_batch(struct engine *engine)
     start_batch(engine);
     for (struct engine_step **link = &engine->queue; *link && n_seen < QUEUE_SCAN_MAX;) {
         struct engine_step *step = *link;
-        bool takes = batch_takes(engine->batch, step) && !is_among(seen, n_seen, step->sequence);
+        bool takes = batch_takes(engine, step) && !is_among(seen, n_seen, step->sequence);
         seen[n_seen++] = step->sequence;
         if (!takes) {
             link = &step->next;
@@ -406,7 +407,7 @@ enum status engine_create(struct engine **out, const struct engine_config *confi
     engine->team = team_new(c.n_threads, kernels_thread_start);
     engine->config.n_threads = team_n_threads(engine->team);
     engine->sequences = sequences_new(c.n_slots, c.n_ctx);
-    engine->forward = forward_new(c.kernels, c.kv_type, c.n_ctx, engine->team);
+    engine->forward = forward_new(&engine->config, engine->team);
     engine->batch = mem_new(sizeof *engine->batch);
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->wake, NULL);

@@ -63,5 +63,5 @@ size_t engine_bytes_needed(const struct engine_config *config, const struct hpar
     const struct kernels *levels[KERNELS_LEVELS_MAX];
     if (!c.kernels && kernels_select(&c.kernels, NULL)) /* engine_create tells why */
         c.kernels = levels[kernels_levels(levels) - 1];
-    return c.n_slots * kv_shape_bytes(&shape) + forward_scratch_bytes_max(c.kernels, hparams, c.n_threads);
+    return c.n_slots * kv_shape_bytes(&shape) + forward_scratch_bytes_max(&c, hparams);
 }

@@ -21,7 +21,7 @@ struct output_row {
 struct forward {
     const struct kernels *kernels;
     enum kv_type kv_type;
-    uint32_t n_ctx, n_threads;
+    uint32_t n_ctx, n_slots, n_threads;
     struct team *team;
     struct hparams made_for; /* what the buffers fit */
     struct pass_buffers buffers;
@@ -50,13 +50,13 @@ static void find_input_kinds(struct forward *f)
     }
 }
 
-struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, uint32_t n_ctx,
-                            struct team *team)
+struct forward *forward_new(const struct engine_config *config, struct team *team)
 {
     struct forward *f = mem_new(sizeof *f);
-    f->kernels = kernels;
-    f->kv_type = kv_type;
-    f->n_ctx = n_ctx;
+    f->kernels = config->kernels;
+    f->kv_type = config->kv_type;
+    f->n_ctx = config->n_ctx;
+    f->n_slots = config->n_slots;
     f->team = team;
     f->n_threads = team_n_threads(team);
     find_input_kinds(f);
@@ -202,7 +202,8 @@ static bool fit_buffers(struct forward *f, const struct batch *batch, bool has_o
 
     while (n_rows < batch->n_rows)
         n_rows *= 2;
-    n_rows = n_rows > forward_rows_max(hp) ? forward_rows_max(hp) : n_rows;
+    uint32_t most = forward_rows_max(hp, f->n_slots);
+    n_rows = n_rows > most ? most : n_rows;
     if (n_rows > f->buffers.n_rows || !hparams_equal(hp, &f->made_for))
         ok = make_buffers(f, hp, n_rows);
     if (ok && has_output)
@@ -226,9 +227,10 @@ static size_t row_bytes(const struct hparams *hp)
     return sizeof(float) * floats;
 }
 
-uint32_t forward_rows_max(const struct hparams *hp)
+uint32_t forward_rows_max(const struct hparams *hp, uint32_t n_slots)
 {
-    size_t n = SCRATCH_BYTES_MAX / row_bytes(hp);
+    size_t n = SCRATCH_BYTES_MAX / row_bytes(hp), of_slots = (size_t)n_slots * ENGINE_STEP_TOKENS_MAX;
+    n = n < of_slots ? n : of_slots;
     return n < ENGINE_STEP_TOKENS_MAX    ? ENGINE_STEP_TOKENS_MAX
            : n > ENGINE_BATCH_TOKENS_MAX ? ENGINE_BATCH_TOKENS_MAX
                                          : (uint32_t)n;
@@ -239,11 +241,11 @@ size_t forward_scratch_bytes(const struct forward *f)
     return f->bytes;
 }
 
-size_t forward_scratch_bytes_max(const struct kernels *kernels, const struct hparams *hp, uint32_t n_threads)
+size_t forward_scratch_bytes_max(const struct engine_config *config, const struct hparams *hp)
 {
-    struct forward f = {.kernels = kernels, .n_threads = n_threads, .only_counts = true};
+    struct forward f = {.kernels = config->kernels, .n_threads = config->n_threads, .only_counts = true};
     find_input_kinds(&f);
-    make_buffers(&f, hp, forward_rows_max(hp));
+    make_buffers(&f, hp, forward_rows_max(hp, config->n_slots));
     make_output_buffers(&f, hp);
     return f.bytes;
 }

@@ -8,17 +8,15 @@
 struct forward;
 struct team;
 
-struct forward *forward_new(const struct kernels *kernels, enum kv_type kv_type, uint32_t n_ctx,
-                            struct team *team);
-void forward_free(struct forward *forward); /* NULL is fine */
+struct forward *forward_new(const struct engine_config *config, struct team *team); /* no zero in it */
+void forward_free(struct forward *forward);                                         /* NULL is fine */
 
 /* Most rows a batch of this model may have, so that scratch memory stays bounded: at least
- * ENGINE_STEP_TOKENS_MAX. */
-uint32_t forward_rows_max(const struct hparams *hparams);
+ * ENGINE_STEP_TOKENS_MAX, at most as many for each slot. */
+uint32_t forward_rows_max(const struct hparams *hparams, uint32_t n_slots);
 size_t forward_scratch_bytes(const struct forward *forward);
 /* When a batch has had forward_rows_max rows and output. */
-size_t forward_scratch_bytes_max(const struct kernels *kernels, const struct hparams *hparams,
-                                 uint32_t n_threads);
+size_t forward_scratch_bytes_max(const struct engine_config *config, const struct hparams *hparams);
 
 /* The shape of keys and values of `n_layers` layers. */
 struct kv_shape forward_kv_shape(const struct hparams *hparams, enum kv_type kv_type, uint32_t n_layers,
