@@ -140,12 +140,24 @@ static char *name_of(struct bytes name)
 
 /* --- the memory it would need --------------------------------------------------------------------------- */
 
+/* The program and its libraries, and the vocabulary, whose tables take about five times what the header does
+ * (measured: 4.7 to 7 for 32 to 152 thousand tokens). */
+#define PROGRAM_BYTES  (10U << 20)
+#define VOCAB_A_HEADER 5
+
 struct plan {
     struct weights_size weights;
-    size_t other_bytes; /* keys and values of all slots, scratch */
+    size_t other_bytes;   /* keys and values of all slots, scratch */
+    size_t program_bytes; /* and vocabulary */
 };
 
-static enum status make_plan(struct plan *out, const struct inspect *c, struct error *err)
+static size_t plan_bytes(const struct plan *p)
+{
+    return p->weights.bytes + p->other_bytes + p->program_bytes;
+}
+
+static enum status make_plan(struct plan *out, const struct inspect *c, const struct gguf *gguf,
+                             struct error *err)
 {
     struct engine_config config = c->config;
     enum status status = kernels_select(&config.kernels, err);
@@ -155,20 +167,23 @@ static enum status make_plan(struct plan *out, const struct inspect *c, struct e
         return status;
     out->other_bytes =
         engine_bytes_needed(&config, &out->weights.hparams, out->weights.first_layer, out->weights.end_layer);
+    out->program_bytes = PROGRAM_BYTES + VOCAB_A_HEADER * (size_t)gguf_data_offset(gguf);
     return STATUS_OK;
 }
 
 static void print_plan(const struct plan *p, const struct inspect *c)
 {
-    char weights[32], other[32], all[32];
+    char weights[32], other[32], program[32], all[32];
     client_size(weights, (double)p->weights.bytes);
     client_size(other, (double)p->other_bytes);
-    client_size(all, (double)(p->weights.bytes + p->other_bytes));
+    client_size(program, (double)p->program_bytes);
+    client_size(all, (double)plan_bytes(p));
     printf("\nmemory for layers [%" PRIu32 ", %" PRIu32 "): %s\n", p->weights.first_layer, p->weights.end_layer,
            all);
     printf("  weights                    %s\n", weights);
     printf("  keys, values and scratch   %s  (%" PRIu32 " slots of %" PRIu32 " positions, %s)\n", other,
            c->config.n_slots, c->config.n_ctx, kv_type_name(c->config.kv_type));
+    printf("  program and vocabulary     %s\n", program);
 }
 
 static struct jv *plan_json(const struct plan *p, const struct inspect *c)
@@ -178,7 +193,8 @@ static struct jv *plan_json(const struct plan *p, const struct inspect *c)
     jv_set_int(o, "end_layer", p->weights.end_layer);
     jv_set_int(o, "weights_bytes", (int64_t)p->weights.bytes);
     jv_set_int(o, "other_bytes", (int64_t)p->other_bytes);
-    jv_set_int(o, "total_bytes", (int64_t)(p->weights.bytes + p->other_bytes));
+    jv_set_int(o, "program_bytes", (int64_t)p->program_bytes);
+    jv_set_int(o, "total_bytes", (int64_t)plan_bytes(p));
     jv_set_int(o, "n_ctx", c->config.n_ctx);
     jv_set_int(o, "n_slots", c->config.n_slots);
     jv_set_text(o, "kv", kv_type_name(c->config.kv_type));
@@ -274,7 +290,7 @@ int cmd_inspect(int argc, char **argv)
         return code;
     enum status status = gguf_open(&gguf, c.path, &err);
     if (!status && c.wants_plan)
-        status = make_plan(&plan, &c, &err);
+        status = make_plan(&plan, &c, gguf, &err);
     if (status) {
         code = local_model_exit_code(NAME, &err);
     } else if (c.as_json) {
