@@ -112,7 +112,7 @@ def inspect(box):
     check_equal(sum(t["bytes"] for t in found["tensors"] if t["name"] == "token_embd.weight"), 131072)
     plan = found["plan"]
     check(plan["weights_bytes"] > 1000000, plan)
-    check_equal(plan["total_bytes"], plan["weights_bytes"] + plan["other_bytes"])
+    check_equal(plan["total_bytes"], plan["weights_bytes"] + plan["other_bytes"] + plan["program_bytes"])
     half = json.loads(shoal(box, "inspect", model(), "--plan", "--json", "--slots", 4).out)["plan"]
     check(half["other_bytes"] < plan["other_bytes"], "fewer slots need no less memory")
 
