@@ -2,7 +2,7 @@
 #   make            build/shoal and build/shoal-agent
 #   make demo       eight nodes on this machine, with the model in models/
 #   make test       unit, golden and end-to-end tests     make check   the rules of the house
-#   make bench fuzz asan tsan install deps                see CONTRIBUTING.md
+#   make bench fuzz asan tsan neon install deps           see CONTRIBUTING.md
 # BUILD=DIR puts everything elsewhere; SANITIZE=address,undefined or thread builds with sanitizers.
 
 BUILD    ?= build
@@ -45,23 +45,27 @@ uses_all   = $(filter $(call may_use,$(1)) $(foreach f,$(call may_use,$(1)),$(ca
 libs_for   = $(foreach f,$(1) $(call uses_all,$(1)),$(call lib,$(f)))
 ext_libs_for = $(foreach f,$(1) $(call uses_all,$(1)),$(call pkg_libs,$(f))) -lm
 
-.PHONY: all deps demo test e2e faults chaos starts unit check bench asan tsan fuzz fuzz-targets install clean $(FOLDERS)
+.PHONY: all deps demo test e2e faults chaos starts unit check bench asan tsan neon fuzz fuzz-targets install clean $(FOLDERS)
 .DELETE_ON_ERROR:
 all: $(BUILD)/shoal $(BUILD)/shoal-agent
 
 # --- folders: src/FOLDER/**/*.c -> BUILD/lib/libFOLDER.a -------------------------------------------------
-# In kernels/x86 the end of a file's name is the instruction set that it alone is compiled for.
+# In kernels/x86 and kernels/arm, of which only the machine's own is compiled, the end of a file's name is the
+# instruction set that it alone is compiled for.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+FOREIGN := $(if $(filter x86_64,$(MACHINE)),,src/kernels/x86/%) $(if $(filter aarch64,$(MACHINE)),,src/kernels/arm/%)
 avx512_flags = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 isa_flags = $(if $(filter %_avx2.o,$(1)),-mavx2 -mfma -mf16c)$(if $(filter %_avx512.o,$(1)),$(avx512_flags))$(if \
- $(filter %_amx.o,$(1)),$(avx512_flags) -mamx-tile -mamx-int8)
+ $(filter %_amx.o,$(1)),$(avx512_flags) -mamx-tile -mamx-int8)$(if \
+ $(filter %_neon.o,$(1)),-march=armv8.2-a+dotprod+fp16)
 
 define folder_rules
-SRC_$(1) := $$(shell find src/$(1) -name '*.c' | sort)
+SRC_$(1) := $$(filter-out $(FOREIGN),$$(shell find src/$(1) -name '*.c' | sort))
 OBJ_$(1) := $$(SRC_$(1):src/%.c=$(BUILD)/obj/%.o)
 $(1): $(BUILD)/lib/lib$(1).a
 $(BUILD)/lib/lib$(1).a: $$(OBJ_$(1))
 	@mkdir -p $$(@D) && rm -f $$@
-	@ar rcs $$@ $$^
+	@$(AR) rcs $$@ $$^
 $$(OBJ_$(1)): EXTRA_CFLAGS = $(call pkg_cflags,$(1))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
@@ -171,6 +175,9 @@ asan:
 	@$(MAKE) BUILD=$(BUILD)-asan SANITIZE=address,undefined test
 tsan:
 	@$(MAKE) BUILD=$(BUILD)-tsan SANITIZE=thread unit
+# The kernels and their tests for AArch64, under qemu; skipped where the tools for that are absent.
+neon:
+	@scripts/neon.sh $(BUILD)-neon
 
 # Fuzzing: make fuzz SECONDS=30 [ONLY=fz_gguf]. The first line of a target names the folder it links, and `sim`
 # after it those of the simulator's ports that have no disk.
@@ -193,6 +200,6 @@ install: all
 	install -m 644 man/shoal.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 models/*.gguf $(DESTDIR)$(PREFIX)/share/shoal/
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-neon
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -173,7 +173,7 @@ def check_headers():
     for path in sources(".h"):
         if folder_of(path) == "agent" and path.name != "protocol.h":
             continue
-        isa = ISA_FLAGS if "x86" in path.parts else []
+        isa = ISA_FLAGS if {"x86", "simd"} & set(path.parts) else []
         r = subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Isrc", "-fsyntax-only",
                             *isa, "-x", "c", "-"], input=f'#include "{path.relative_to(SRC)}"\n', capture_output=True, text=True)
         if r.returncode:

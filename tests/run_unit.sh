@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs unit test programs (cmocka, TAP) and ends with "N passed, N failed, N skipped".
+# Runs unit test programs (cmocka, TAP), by way of $RUNNER if set, and ends with "N passed, N failed, N skipped".
 passed=0 failed=0 skipped=0
 for program in "$@"; do
-    out=$(CMOCKA_MESSAGE_OUTPUT=TAP "$program" 2>&1)
+    out=$(CMOCKA_MESSAGE_OUTPUT=TAP ${RUNNER:-} "$program" 2>&1)
     rc=$?
     ok=$(printf '%s\n' "$out" | grep -c '^ok')
     skip=$(printf '%s\n' "$out" | grep -ciE '^(not )?ok.*# *skip') # cmocka says "not ok N # SKIP"

@@ -1,5 +1,5 @@
 /* tanh - by Cephes' two ways (Moshier): a polynomial near 0, where 1 - 2 / (exp(2x) + 1) would lose digits.
- * x86/ gated_body.h repeats it step by step. Internal to kernels. */
+ * simd/gated_body.h repeats it step by step. Internal to kernels. */
 #ifndef KERNELS_TANH_H
 #define KERNELS_TANH_H
 

@@ -1,1 +1,1 @@
-#include "kernels/x86/attention_body.h" /* at this file's level */
+#include "kernels/simd/attention_body.h" /* at this file's level */

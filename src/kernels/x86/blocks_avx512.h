@@ -3,9 +3,9 @@
 #ifndef KERNELS_X86_BLOCKS_AVX512_H
 #define KERNELS_X86_BLOCKS_AVX512_H
 
+#include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
 #include "kernels/x86/tiles.h"
-#include "kernels/x86/unroll.h"
 
 #include <immintrin.h>
 

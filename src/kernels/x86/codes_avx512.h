@@ -3,8 +3,8 @@
 #ifndef KERNELS_X86_CODES_AVX512_H
 #define KERNELS_X86_CODES_AVX512_H
 
-#include "kernels/x86/panels.h"
-#include "kernels/x86/unroll.h"
+#include "kernels/panels/panels.h"
+#include "kernels/unroll.h"
 
 #include <immintrin.h>
 

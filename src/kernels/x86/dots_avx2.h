@@ -4,8 +4,8 @@
 #define KERNELS_X86_DOTS_AVX2_H
 
 #include "kernels/kernels_private.h"
+#include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
-#include "kernels/x86/unroll.h"
 
 #include <immintrin.h>
 

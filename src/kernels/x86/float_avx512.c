@@ -1,8 +1,8 @@
 /* Rule 2 at AVX-512: for each output one chain of fma over the columns, so several panels or tokens at once. */
 #include "kernels/kernels_private.h"
+#include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
 #include "kernels/x86/levels.h"
-#include "kernels/x86/unroll.h"
 
 #include <immintrin.h>
 

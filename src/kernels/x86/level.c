@@ -21,7 +21,7 @@ static void set_activations(struct kernels *k, const struct activation_kernels *
 static void init_panels(struct kernels *k)
 {
     kernels_init_float_panels(k);
-    X86_INT8_TYPES(INIT_PANELS)
+    PANELS_INT8_TYPES(INIT_PANELS)
 }
 
 void kernels_init_avx2(struct kernels *k)
@@ -29,7 +29,7 @@ void kernels_init_avx2(struct kernels *k)
     init_panels(k);
     set_activations(k, &activation_f32_avx2, &activation_int8_avx2);
     kernels_init_float_avx2(k);
-    X86_INT8_TYPES(INIT_AVX2)
+    PANELS_INT8_TYPES(INIT_AVX2)
     kernels_init_vector_avx2(k);
     kernels_init_attention_avx2(k);
 }
@@ -39,7 +39,7 @@ void kernels_init_avx512(struct kernels *k)
     init_panels(k);
     set_activations(k, &activation_f32_avx512, &activation_int8_avx512);
     kernels_init_float_avx512(k);
-    X86_INT8_TYPES(INIT_AVX512)
+    PANELS_INT8_TYPES(INIT_AVX512)
     kernels_init_vector_avx512(k);
     kernels_init_attention_avx512(k);
 }

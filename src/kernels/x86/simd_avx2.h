@@ -1,10 +1,12 @@
-/* simd_avx2 - eight floats at a time, in the words that x86/vector_body.h and x86/attention_body.h are written
- * in. Included through x86/simd.h. */
+/* simd_avx2 - eight floats at a time, in the words that simd/vector_body.h and simd/attention_body.h are
+ * written in. Included through simd/simd.h. */
 #ifndef KERNELS_X86_SIMD_AVX2_H
 #define KERNELS_X86_SIMD_AVX2_H
 
 #include "kernels/exact_private.h"
-#include "kernels/x86/unroll.h"
+#include "kernels/gelu.h"
+#include "kernels/tanh.h"
+#include "kernels/unroll.h"
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -58,6 +60,10 @@ static ALWAYS_INLINE vf vf_set1_f16(uint16_t h)
 static ALWAYS_INLINE vf vf_load_i8(const int8_t *from)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)from)));
+}
+static ALWAYS_INLINE uint16_t simd_f16_of(float f)
+{
+    return (uint16_t)_cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT);
 }
 static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
 {
@@ -168,6 +174,26 @@ static ALWAYS_INLINE vf vf_exp(vf x)
 {
     vf c = _mm256_min_ps(_mm256_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
     return _mm256_blendv_ps(vf_exp_bounded(c), x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+/* What gates pick: near where |x| < TANH_NEAR, else far with x's sign; y, but beyond +-GELU_FLAT x or 0. */
+static ALWAYS_INLINE vf vf_size(vf x)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), x);
+}
+static ALWAYS_INLINE vf vf_tanh_pick(vf x, vf near, vf far)
+{
+    far = _mm256_or_ps(vf_size(far), _mm256_and_ps(_mm256_set1_ps(-0.0F), x));
+    return _mm256_blendv_ps(far, near, _mm256_cmp_ps(vf_size(x), vf_set1(TANH_NEAR), _CMP_LT_OQ));
+}
+static ALWAYS_INLINE vf vf_round_f16(vf x)
+{
+    return _mm256_cvtph_ps(_mm256_cvtps_ph(x, SIMD_ROUND_TO_F16));
+}
+static ALWAYS_INLINE vf vf_gelu_pick(vf x, vf y)
+{
+    y = _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, vf_set1(GELU_FLAT), _CMP_GE_OQ));
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, vf_set1(-GELU_FLAT), _CMP_LE_OQ), y);
 }
 
 #endif

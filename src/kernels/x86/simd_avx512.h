@@ -1,10 +1,12 @@
-/* simd_avx512 - sixteen floats at a time, in the words that x86/vector_body.h and x86/attention_body.h are
- * written in. Included through x86/simd.h. */
+/* simd_avx512 - sixteen floats at a time, in the words that simd/vector_body.h and simd/attention_body.h are
+ * written in. Included through simd/simd.h. */
 #ifndef KERNELS_X86_SIMD_AVX512_H
 #define KERNELS_X86_SIMD_AVX512_H
 
 #include "kernels/exact_private.h"
-#include "kernels/x86/unroll.h"
+#include "kernels/gelu.h"
+#include "kernels/tanh.h"
+#include "kernels/unroll.h"
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -51,6 +53,10 @@ static ALWAYS_INLINE vf vf_set1_f16(uint16_t h)
 static ALWAYS_INLINE vf vf_load_i8(const int8_t *from)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)from)));
+}
+static ALWAYS_INLINE uint16_t simd_f16_of(float f)
+{
+    return (uint16_t)_cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT);
 }
 static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
 {
@@ -154,6 +160,29 @@ static ALWAYS_INLINE vf vf_exp(vf x)
 {
     vf c = _mm512_min_ps(_mm512_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
     return _mm512_mask_mov_ps(vf_exp_bounded(c), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+}
+
+/* What gates pick. vf_tanh_pick: near where |x| < TANH_NEAR, else far with the sign of x. vf_gelu_pick: y, but
+ * beyond
+ * +-GELU_FLAT x or 0. */
+static ALWAYS_INLINE vf vf_round_f16(vf x)
+{
+    return _mm512_cvtph_ps(_mm512_cvtps_ph(x, SIMD_ROUND_TO_F16));
+}
+static ALWAYS_INLINE vf vf_gelu_pick(vf x, vf y)
+{
+    y = _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, vf_set1(GELU_FLAT), _CMP_GE_OQ), x);
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, vf_set1(-GELU_FLAT), _CMP_LE_OQ), vf_set1(0));
+}
+static ALWAYS_INLINE vf vf_size(vf x)
+{
+    return _mm512_abs_ps(x);
+}
+static ALWAYS_INLINE vf vf_tanh_pick(vf x, vf near, vf far)
+{
+    const vf sign = _mm512_set1_ps(-0.0F);
+    far = _mm512_or_ps(_mm512_andnot_ps(sign, far), _mm512_and_ps(sign, x));
+    return _mm512_mask_mov_ps(far, _mm512_cmp_ps_mask(vf_size(x), vf_set1(TANH_NEAR), _CMP_LT_OQ), near);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #ifndef KERNELS_X86_TILES_H
 #define KERNELS_X86_TILES_H
 
-#include "kernels/x86/panels.h"
+#include "kernels/panels/panels.h"
 
 /* 512 columns: what every layout of panels can be cut at. */
 #define OPENED_BLOCKS  16

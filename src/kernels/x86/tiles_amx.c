@@ -1,7 +1,7 @@
 #include "kernels/x86/tiles.h"
 
+#include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
-#include "kernels/x86/unroll.h"
 
 #include <immintrin.h>
 #include <string.h>

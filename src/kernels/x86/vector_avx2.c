@@ -1,1 +1,1 @@
-#include "kernels/x86/vector_body.h" /* at this file's level */
+#include "kernels/simd/vector_body.h" /* at this file's level */

@@ -1,4 +1,4 @@
-#include "kernels/x86/pack.h"
+#include "kernels/panels/pack.h"
 
 uint8_t *pack_open_panel(const struct pack_job *job, uint32_t rows_done, uint32_t *n_lanes,
                          const uint8_t **rows)

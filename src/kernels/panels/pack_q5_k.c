@@ -1,4 +1,4 @@
-#include "kernels/x86/pack_k.h"
+#include "kernels/panels/pack_k.h"
 
 static void pack_q5_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)
 {

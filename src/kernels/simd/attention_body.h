@@ -1,10 +1,9 @@
 /* attention_body - attention over tiles for the level that the including file is compiled for. The meaning is
- * ref/attention.c. Included by attention_avx2.c and attention_avx512.c only. */
-#ifndef KERNELS_X86_ATTENTION_BODY_H
-#define KERNELS_X86_ATTENTION_BODY_H
+ * ref/attention.c. Included by the levels' attention_LEVEL.c only. */
+#ifndef KERNELS_SIMD_ATTENTION_BODY_H
+#define KERNELS_SIMD_ATTENTION_BODY_H
 
-#include "kernels/x86/attention_runs_body.h"
-#include "kernels/x86/levels.h"
+#include "kernels/simd/attention_runs_body.h"
 
 #include <string.h>
 
@@ -121,7 +120,7 @@ static void store_f16(const struct kv_layout *l, uint16_t *tile, uint32_t slot, 
     uint16_t *k_to = tile + kv_k_at(l, h) + slot, *v_to = tile + kv_v_at(l, h) + slot * kv_v_stride(l);
 
     for (size_t d = 0; d < l->head_dim_k; d++)
-        k_to[d * KV_TILE_POSITIONS] = (uint16_t)_cvtss_sh(k[d], _MM_FROUND_TO_NEAREST_INT);
+        k_to[d * KV_TILE_POSITIONS] = simd_f16_of(k[d]);
     for (size_t d = 0; d < kv_v_stride(l); d += LANES)
         vf_store_f16(v_to + d, vf_load_first(v + d, d < l->head_dim_v ? l->head_dim_v - d : 0));
 }

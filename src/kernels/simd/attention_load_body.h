@@ -1,10 +1,10 @@
 /* attention_load_body - parts of one head's keys or values as vectors of f32, and what comes next fetched
  * meanwhile. Included by attention_queries_body.h only. */
-#ifndef KERNELS_X86_ATTENTION_LOAD_BODY_H
-#define KERNELS_X86_ATTENTION_LOAD_BODY_H
+#ifndef KERNELS_SIMD_ATTENTION_LOAD_BODY_H
+#define KERNELS_SIMD_ATTENTION_LOAD_BODY_H
 
 #include "kernels/kernels_private.h"
-#include "kernels/x86/simd.h"
+#include "kernels/simd/simd.h"
 
 #define PART_DIMS                                                                                              \
     64 /* dimensions of a part: what many queries go through is small enough for the L1 cache then */

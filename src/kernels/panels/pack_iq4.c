@@ -1,6 +1,6 @@
 /* IQ4_NL and IQ4_XS: nibbles that stand for the values of codebook_iq4. */
+#include "kernels/panels/pack.h"
 #include "kernels/ref/codebooks.h"
-#include "kernels/x86/pack.h"
 
 static void pack_iq4_nl(uint8_t *panel, uint32_t b, uint32_t lane, const uint8_t *row)
 {

@@ -1,12 +1,11 @@
 /* vector_body - norms, products and rope for the level that the including file is compiled for. The meaning is
- * ref/vector.c. Included by vector_avx2.c and vector_avx512.c only. */
-#ifndef KERNELS_X86_VECTOR_BODY_H
-#define KERNELS_X86_VECTOR_BODY_H
+ * ref/vector.c. Included by the levels' vector_LEVEL.c only. */
+#ifndef KERNELS_SIMD_VECTOR_BODY_H
+#define KERNELS_SIMD_VECTOR_BODY_H
 
 #include "kernels/kernels_private.h"
-#include "kernels/x86/gated_body.h"
-#include "kernels/x86/levels.h"
-#include "kernels/x86/simd.h"
+#include "kernels/simd/gated_body.h"
+#include "kernels/simd/simd.h"
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-#include "kernels/x86/groups.h"
+#include "kernels/panels/groups.h"
 
 #define LOT_BYTES  ((size_t)256 << 10)
 #define LOT_PANELS 4 /* at least: what a kernel takes at once where a single chain would be too slow */

@@ -1,4 +1,4 @@
-#include "kernels/x86/pack_k.h"
+#include "kernels/panels/pack_k.h"
 
 /* Blocks 0 and 2, 1 and 3 of each half share their bytes. */
 static void pack_q6_k(uint8_t *panel, uint32_t s, uint32_t lane, const uint8_t *row)

@@ -1,5 +1,5 @@
 /* TQ1_0 and TQ2_0: the same two bit codes. */
-#include "kernels/x86/pack_k.h"
+#include "kernels/panels/pack_k.h"
 
 static void ternary_pack(uint8_t *panel, uint32_t s, uint32_t lane, uint32_t j, const uint8_t codes[32])
 {

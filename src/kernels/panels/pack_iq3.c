@@ -1,6 +1,6 @@
 /* IQ3_S and IQ3_XXS: nibbles of magnitude and sign. */
+#include "kernels/panels/pack.h"
 #include "kernels/ref/codebooks.h"
-#include "kernels/x86/pack.h"
 
 static void iq3_pack(uint8_t *panel, uint32_t s, uint32_t lane, uint32_t j, uint8_t scale,
                      const uint8_t codes[32])

@@ -1,15 +1,15 @@
-/* pack - from rows as a file has them to panels, and back: what the families' files share. Plain C, for both
+/* pack - from rows as a file has them to panels, and back: what the families' files share. Plain C, for all
  * levels.
  *
  * A family's file says how one row's part of a unit (some columns) goes into a panel, and how 32 columns come
  * out again. Internal to kernels. */
-#ifndef KERNELS_X86_PACK_H
-#define KERNELS_X86_PACK_H
+#ifndef KERNELS_PANELS_PACK_H
+#define KERNELS_PANELS_PACK_H
 
 #include "kernels/f16.h"
+#include "kernels/panels/panels.h"
+#include "kernels/panels/types.h"
 #include "kernels/ref/blocks.h"
-#include "kernels/x86/levels.h"
-#include "kernels/x86/panels.h"
 
 #include <string.h>
 

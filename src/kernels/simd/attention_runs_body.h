@@ -1,10 +1,10 @@
 /* attention_runs_body - queries over one head of a tile, written out for each number of them that registers
  * hold. Few queries read keys and values as they are stored; for many they are made f32 first, part by part.
  * Included by attention_body.h only. */
-#ifndef KERNELS_X86_ATTENTION_RUNS_BODY_H
-#define KERNELS_X86_ATTENTION_RUNS_BODY_H
+#ifndef KERNELS_SIMD_ATTENTION_RUNS_BODY_H
+#define KERNELS_SIMD_ATTENTION_RUNS_BODY_H
 
-#include "kernels/x86/attention_queries_body.h"
+#include "kernels/simd/attention_queries_body.h"
 
 /* --- both, for each number of queries ------------------------------------------------------------------- */
 

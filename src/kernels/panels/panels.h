@@ -1,12 +1,12 @@
-/* panels - how weights lie in memory for AVX2 and AVX-512: sixteen rows side by side, lane i of a vector is row
+/* panels - how weights lie in memory for vectors: sixteen rows side by side, lane i of a vector is row
  * i.
  *
  * Codes are unsigned and lie in 64 byte groups: four consecutive columns of row 0, of row 1, ... row 15, so
  * that one instruction multiplies each row's four bytes with four activations. Nibbles: the low one is column
  * k, the high one column k + 16 of the same block. The last panel's missing rows are zeros. Internal to
  * kernels. */
-#ifndef KERNELS_X86_PANELS_H
-#define KERNELS_X86_PANELS_H
+#ifndef KERNELS_PANELS_PANELS_H
+#define KERNELS_PANELS_PANELS_H
 
 #include "kernels/kernels.h"
 

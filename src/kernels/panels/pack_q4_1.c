@@ -1,4 +1,4 @@
-#include "kernels/x86/pack.h"
+#include "kernels/panels/pack.h"
 
 static void pack_q4_1(uint8_t *panel, uint32_t b, uint32_t lane, const uint8_t *row)
 {

@@ -2,11 +2,11 @@
  * transposed in a tile, so a lane is a position there; in the values a lane is a dimension. Few queries read
  * keys and values as they are stored; for many they are made f32 first, part by part. Included by
  * attention_body.h only. */
-#ifndef KERNELS_X86_ATTENTION_QUERIES_BODY_H
-#define KERNELS_X86_ATTENTION_QUERIES_BODY_H
+#ifndef KERNELS_SIMD_ATTENTION_QUERIES_BODY_H
+#define KERNELS_SIMD_ATTENTION_QUERIES_BODY_H
 
-#include "kernels/x86/attention_load_body.h"
-#include "kernels/x86/gated_body.h"
+#include "kernels/simd/attention_load_body.h"
+#include "kernels/simd/gated_body.h"
 
 #include <math.h>
 

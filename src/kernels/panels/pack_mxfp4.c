@@ -1,5 +1,5 @@
+#include "kernels/panels/pack.h"
 #include "kernels/ref/codebooks.h"
-#include "kernels/x86/pack.h"
 
 static void pack_mxfp4(uint8_t *panel, uint32_t b, uint32_t lane, const uint8_t *row)
 {

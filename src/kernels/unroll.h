@@ -1,6 +1,6 @@
 /* unroll - loops over arrays that have to be registers. Internal to kernels. */
-#ifndef KERNELS_X86_UNROLL_H
-#define KERNELS_X86_UNROLL_H
+#ifndef KERNELS_UNROLL_H
+#define KERNELS_UNROLL_H
 
 #define ALWAYS_INLINE       inline __attribute__((always_inline))
 #define UNROLL_PRAGMA(text) _Pragma(#text)

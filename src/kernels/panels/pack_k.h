@@ -1,9 +1,9 @@
 /* pack_k - what the K types and their like share when they are packed: several blocks of 32 stand in the same
  * bytes of a file, each in other bits, and are taken apart by words. */
-#ifndef KERNELS_X86_PACK_K_H
-#define KERNELS_X86_PACK_K_H
+#ifndef KERNELS_PANELS_PACK_K_H
+#define KERNELS_PANELS_PACK_K_H
 
-#include "kernels/x86/pack.h"
+#include "kernels/panels/pack.h"
 
 /* Exchanges what a holds under mask << shift with what b holds under mask: with two fields of `shift` bits in
  * each, a takes both first ones and b both second ones. */

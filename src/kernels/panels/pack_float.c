@@ -1,6 +1,6 @@
 /* F32, F16, BF16: sixteen rows transposed. */
-#include "kernels/x86/pack.h"
-#include "kernels/x86/unroll.h"
+#include "kernels/panels/pack.h"
+#include "kernels/unroll.h"
 
 #define CHUNK 32 /* columns that are written row by row before the next: they stay in the nearest cache */
 
