@@ -8,7 +8,11 @@
 #include <string.h>
 
 #define REDIAL_MS 10000
-#define MB(bytes) ((double)(bytes) / 1e6)
+/* After a stall with sources that were shut out for wrong bytes they get another chance: a disk is mended, and
+ * there may be nobody else. Each time later, as the bytes are checked anyway. */
+#define PARDON_MIN_MS    20000
+#define PARDON_DOUBLINGS 4
+#define MB(bytes)        ((double)(bytes) / 1e6)
 
 bool shards_can_fetch(const struct shards *shards)
 {
@@ -195,7 +199,8 @@ static void begin_fetch(struct shard *s)
     s->fetch_finished = s->stalled = s->agent_failed = false;
     s->last_byte_ms = now;
     s->fetched_bytes = 0;
-    s->redialed_ms = 0;
+    s->redialed_ms = s->pardoned_ms = 0;
+    s->n_pardons = 0;
     s->progress_tenth = 0;
     shard_set_state(s, SHARD_FETCHING);
     s->bytes_total = shard_wanted(s)->bytes;
@@ -209,6 +214,27 @@ static void resume_fetch(struct shard *s)
     agent_torrent_retry(s->owner->agent, &id);
     s->last_byte_ms = shards_now(s->owner);
     s->agent_failed = false; /* the failure stands until bytes come */
+}
+
+/* The agent forgets whom it shut out with the torrent; the bytes stay. */
+static void pardon_sources(struct shard *s)
+{
+    uint64_t now = shards_now(s->owner);
+    uint64_t since_ms = s->pardoned_ms > s->last_byte_ms ? s->pardoned_ms : s->last_byte_ms;
+    uint64_t wait_ms = (uint64_t)PARDON_MIN_MS
+                       << (s->n_pardons < PARDON_DOUBLINGS ? s->n_pardons : PARDON_DOUBLINGS);
+    if (!s->stalled || !s->n_bad_peers)
+        return;
+    if (now - since_ms < wait_ms) {
+        shards_wake_at(s->owner, since_ms + wait_ms);
+        return;
+    }
+    struct agent_key id = torrent_id(s);
+    agent_torrent_remove(s->owner->agent, &id, false);
+    add_torrent(s, true, NULL);
+    s->pardoned_ms = now;
+    s->n_pardons++;
+    s->redialed_ms = 0;
 }
 
 void shard_fetch(struct shard *s)
@@ -228,6 +254,7 @@ void shard_fetch(struct shard *s)
     }
     if (s->agent_failed)
         resume_fetch(s);
+    pardon_sources(s);
     if (!s->redialed_ms || now - s->redialed_ms >= REDIAL_MS)
         dial_sources(s);
     shard_set_state(s, SHARD_FETCHING);
@@ -258,7 +285,9 @@ static void on_fetch_status(struct shard *s, const struct agent_torrent_status *
     struct shards *shards = s->owner;
     if (s->task == TASK_HASH_PART || s->task == TASK_PUBLISH)
         return;
-    if (status->bytes_done > s->fetched_bytes || status->state == AGENT_TORRENT_CHECKING) {
+    bool grows = status->bytes_done > s->fetched_bytes;
+    s->n_pardons = grows ? 0 : s->n_pardons;
+    if (grows || (status->state == AGENT_TORRENT_CHECKING && !s->n_pardons)) {
         s->last_byte_ms = shards_now(shards);
         s->stalled = false;
         s->failure = (struct shard_failure){0};

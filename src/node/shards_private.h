@@ -90,7 +90,8 @@ struct shard {
     enum shard_torrent torrent;
     struct sha256 torrent_sha; /* what the torrent's id was made of */
     bool fetch_finished, stalled, agent_failed;
-    uint64_t last_byte_ms, redialed_ms, fetched_bytes;
+    uint64_t last_byte_ms, redialed_ms, pardoned_ms, fetched_bytes;
+    uint32_t n_pardons; /* since a byte came */
     uint32_t n_peers;
     uint64_t seed_refused; /* stamp of a file that the agent would not seed */
     struct shard_source *sources;

@@ -153,6 +153,24 @@ static void test_only_corrupt_peers(void **state)
     world_free(w);
 }
 
+static void test_the_only_source_is_heard_again_when_it_is_mended(void **state)
+{
+    (void)state;
+    struct world *w = world_with_shard_0();
+    w->others[0].is_corrupt = true;
+    give_sources(w, 0, both, 1);
+    pass(w, 15000);
+    check_blocker(w, FINDING_SOURCE_CORRUPT, "192.0.2.2:7401 sends data that does not match");
+    pass(w, 20000); /* heard again, and still wrong */
+    check_blocker(w, FINDING_SOURCE_CORRUPT, "192.0.2.2:7401 sends data that does not match");
+    w->others[0].is_corrupt = false;
+    pass(w, 5000);
+    check_blocker(w, FINDING_SOURCE_CORRUPT, "192.0.2.2:7401 sends data that does not match"); /* not at once */
+    pass(w, 50000);
+    check_loaded(w, 0);
+    world_free(w);
+}
+
 /* Every piece has its SHA-1, the whole has not its SHA-256. */
 static void test_wrong_whole_is_thrown_away_and_fetched_again(void **state)
 {
@@ -388,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_a_source_that_is_gone_is_told_without_the_pause),
         cmocka_unit_test(test_corrupt_peer_is_named_and_the_honest_one_completes),
         cmocka_unit_test(test_only_corrupt_peers),
+        cmocka_unit_test(test_the_only_source_is_heard_again_when_it_is_mended),
         cmocka_unit_test(test_wrong_whole_is_thrown_away_and_fetched_again),
         cmocka_unit_test(test_invalid_file_is_replaced_and_kept_aside),
         cmocka_unit_test(test_a_copied_file_ends_the_download),
