@@ -105,6 +105,7 @@ static void add_of_fault(struct list *list, const struct scenario *s, const stru
         break;
     case FAULT_ISOLATE:
         add_lost(list, s, m);
+        add(list, FINDING_MANIFEST_MISSING, -1, -1); /* it may have the only one */
         if (observer == m || !f->a || s->world.n == 2)
             add_alone(list);
         break;
