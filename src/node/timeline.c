@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SEEN_MAX 8192
@@ -283,9 +284,29 @@ static struct jv *start_to_json(const struct timeline *timeline)
     return json;
 }
 
+static int by_time(const void *a, const void *b)
+{
+    const struct stage_row *x = *(const struct stage_row *const *)a, *y = *(const struct stage_row *const *)b;
+    return x->at_ms != y->at_ms ? (x->at_ms > y->at_ms ? 1 : -1) : (x > y) - (x < y);
+}
+
+/* As they were reached; rows are kept by node and shard. */
+static struct jv *stages_to_json(const struct timeline *timeline)
+{
+    struct jv *stages = jv_array_new();
+    const struct stage_row **rows = mem_array(timeline->n_rows + 1, sizeof *rows);
+    for (uint32_t i = 0; i < timeline->n_rows; i++)
+        rows[i] = &timeline->rows[i];
+    qsort(rows, timeline->n_rows, sizeof *rows, by_time);
+    for (uint32_t i = 0; i < timeline->n_rows; i++)
+        jv_append(stages, stage_to_json(timeline, rows[i]));
+    mem_free(rows);
+    return stages;
+}
+
 struct jv *timeline_to_json(const struct timeline *timeline)
 {
-    struct jv *json = jv_object_new(), *events = jv_array_new(), *stages = jv_array_new();
+    struct jv *json = jv_object_new(), *events = jv_array_new();
     uint64_t first = timeline->n_events > TIMELINE_EVENTS_MAX ? timeline->n_events - TIMELINE_EVENTS_MAX : 0;
     for (uint64_t i = first; i < timeline->n_events; i++) {
         const struct event *event = &timeline->events[i % TIMELINE_EVENTS_MAX];
@@ -295,10 +316,8 @@ struct jv *timeline_to_json(const struct timeline *timeline)
         jv_set_text(row, "what", event->what);
         jv_append(events, row);
     }
-    for (uint32_t i = 0; i < timeline->n_rows; i++)
-        jv_append(stages, stage_to_json(timeline, &timeline->rows[i]));
     jv_set(json, "events", events);
-    jv_set(json, "stages", stages);
+    jv_set(json, "stages", stages_to_json(timeline));
     jv_set(json, "start", start_to_json(timeline));
     return json;
 }

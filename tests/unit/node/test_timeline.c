@@ -160,6 +160,21 @@ static void what_failed_and_was_mended_is_there_each_time(void **state)
     assert_true(jv_is_null(jv_get(jv_at(rows, 1), "expected_s")));
 }
 
+/* We may hear of the earlier later. */
+static void stages_are_told_in_the_order_of_time(void **state)
+{
+    struct world *w = *state;
+    fake_clock_run(&w->rig.clock, 1000);
+    becomes(w, 1, 0, SHARD_LOADED, MB, 0);
+    rig_shard(&w->rig, 2, 1, SHARD_LOADED)->since_ms = now_of(w) - 600;
+    rig_publish(&w->rig, 2);
+    timeline_see(w->timeline, now_of(w), rig_entry(&w->rig, 2));
+    const struct jv *rows = shown(w, "stages");
+    assert_int_equal(jv_count(rows), 2);
+    assert_int_equal(jv_get_int(jv_at(rows, 0), "shard", -1), 1);
+    assert_true(jv_get_real(jv_at(rows, 1), "at_s", 0) - jv_get_real(jv_at(rows, 0), "at_s", 0) > 0.5);
+}
+
 static void tables_stay_bounded(void **state)
 {
     struct world *w = *state;
@@ -179,6 +194,7 @@ int main(void)
         T(the_slowest_stage_of_the_start_is_named),
         T(losing_ready_begins_another_start),
         T(what_failed_and_was_mended_is_there_each_time),
+        T(stages_are_told_in_the_order_of_time),
         T(tables_stay_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
