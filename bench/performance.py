@@ -6,6 +6,7 @@ usage: performance.py measure --out FILE.json [--shoal build/shoal] [--kernels b
                       [--only REGEX] [-r PAIRS]          runs what is not in FILE.json yet; what is there stays
        performance.py plot FILE.json --out DIR           SVG files of it
        performance.py table FILE.json                    its tables in Markdown
+       performance.py kernels FILE.json                  what build/bench/kernels printed, as a table
 
 The models come from tools/make_bench_model.py (in --work, made when absent). llama.cpp is the npm package that
 SHOAL_LLAMA_DIR names, run in pairs with ours; decode is compared with one thread only (its npm build loses half of it
@@ -128,6 +129,23 @@ def table(options):
               f"{s['load_s']:.2f} | {s['rss'] / result['file_bytes']:.2f} |")
 
 
+def kernels(options):
+    """A row for each type: decode in GB/s of weights and a prompt in Gop/s, at each level; one thread."""
+    report = json.load(open(options.file))
+    limits, rows = report["limits_one_thread"], {}
+    for k in report["kernels"]:
+        figure = k.get("weights_gbps") if k["kernel"] == "matmul decode" else k.get("gops")
+        if k["kernel"] in ("matmul decode", "matmul prefill"):
+            rows.setdefault(k["type"], {})[k["level"], k["kernel"].split()[1]] = figure
+    levels = [level for level in ("avx2", "avx512", "amx", "neon") if any(level == x for r in rows.values() for x, _ in r)]
+    print("Limits: " + ", ".join(f"{name} {value:.0f}" for name, value in limits.items()) + "\n")
+    print("| type | " + " | ".join(f"{level}: one token, GB/s | 512 tokens, Gop/s" for level in levels) + " |")
+    print("| --- |" + " ---: | ---: |" * len(levels))
+    for kind, row in rows.items():
+        print(f"| {kind} | " + " | ".join(cell(row.get((level, what)), "{:.0f}" if what == "prefill" else "{:.1f}")
+                                            for level in levels for what in ("decode", "prefill")) + " |")
+
+
 def plot(options):
     results = {name: (r, summary(r)) for name, r in json.load(open(options.file)).items()}
     os.makedirs(options.out, exist_ok=True)
@@ -167,6 +185,9 @@ def main():
     p = sub.add_parser("table")
     p.add_argument("file")
     p.set_defaults(run=table)
+    p = sub.add_parser("kernels")
+    p.add_argument("file")
+    p.set_defaults(run=kernels)
     options = parser.parse_args()
     if options.run is measure:
         os.makedirs(options.work, exist_ok=True)

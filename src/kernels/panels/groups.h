@@ -7,6 +7,7 @@
 #define KERNELS_PANELS_GROUPS_H
 
 #include "kernels/panels/panels.h"
+#include "kernels/unroll.h"
 
 /* The group that token t is in. */
 struct group {
@@ -43,6 +44,19 @@ struct tile {
 
 /* By log2 of the group's size. */
 typedef void tile_kernel(const struct tile *tile);
+
+/* Few tokens pass over weights faster than the machine brings them by itself, which stops at each page: asks
+ * for what comes AHEAD_BYTES later. More tokens hide the reading behind their products. */
+#define AHEAD_BYTES  6144
+#define AHEAD_TOKENS 4
+static ALWAYS_INLINE void read_ahead(const uint8_t *at, const size_t bytes, const uint32_t n_tokens)
+{
+    if (!n_tokens || n_tokens > AHEAD_TOKENS)
+        return;
+    UNROLL(16)
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)at + AHEAD_BYTES + i));
+}
 
 /* Panels are taken in lots that stay in the second level cache while all groups pass over them. */
 void groups_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, size_t panel_bytes,

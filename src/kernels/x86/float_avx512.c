@@ -30,13 +30,13 @@ static ALWAYS_INLINE __m512 load(const enum tensor_type type, const uint8_t *pan
 }
 
 /* Few tokens wait for the weights: asks for what this column's neighbours further on need. */
-#define AHEAD_BYTES  2048
-#define AHEAD_TOKENS 4
-static ALWAYS_INLINE void read_ahead(const uint8_t *panel, size_t k, const enum tensor_type type,
-                                     const uint32_t n)
+#define COLUMNS_AHEAD_BYTES 2048
+static ALWAYS_INLINE void read_columns_ahead(const uint8_t *panel, size_t k, const enum tensor_type type,
+                                             const uint32_t n)
 {
     if (n <= AHEAD_TOKENS)
-        _mm_prefetch((const char *)panel + k * (type == TENSOR_TYPE_F32 ? 64 : 32) + AHEAD_BYTES, _MM_HINT_T0);
+        _mm_prefetch((const char *)panel + k * (type == TENSOR_TYPE_F32 ? 64 : 32) + COLUMNS_AHEAD_BYTES,
+                     _MM_HINT_T0);
 }
 
 static ALWAYS_INLINE void store_panel(const struct tile *tile, uint32_t panel, const __m512 *acc,
@@ -63,7 +63,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
     for (size_t k = 0; k < tile->n_cols; k++) {
         UNROLL(4)
         for (uint32_t p = 0; p < n_panels; p++) {
-            read_ahead(panel + p * tile->panel_bytes, k, type, n);
+            read_columns_ahead(panel + p * tile->panel_bytes, k, type, n);
             w[p] = load(type, panel + p * tile->panel_bytes, k);
         }
         UNROLL(16)

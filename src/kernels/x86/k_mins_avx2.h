@@ -36,12 +36,14 @@ static ALWAYS_INLINE void panel_k_mins(__m256 *acc, const uint8_t *panel, uint32
 
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + s * (PANEL_Q4K_CODES + 8 * block_bytes);
+        read_ahead(super, PANEL_Q4K_CODES, e.n);
         open_scales(scales, mins, super + PANEL_Q4K_SCALES);
         for (size_t j = 0; j < 8; j++) {
             struct x_block xb = x_block_at(x, s * 8 + j, e.n);
             __m256i isum[4];
             __m256 scale[2], min[2];
             const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
+            read_ahead(codes, block_bytes, e.n);
             if (block_bytes == PANEL_Q5_BLOCK)
                 five_bit_dots(isum, e, codes, xb.q);
             else

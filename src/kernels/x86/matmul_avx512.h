@@ -10,19 +10,6 @@
 #include "kernels/x86/blocks_avx512.h"
 #include "kernels/x86/codes_avx512.h"
 
-/* One token passes over weights faster than the machine brings them by itself, which stops at each page: asks
- * for what comes this much later. More tokens hide the reading behind their products. */
-#define AHEAD_BYTES  6144
-#define AHEAD_TOKENS 4
-static ALWAYS_INLINE void read_ahead(const uint8_t *at, const size_t bytes, const uint32_t n)
-{
-    if (n == KEEP_OPEN || n > AHEAD_TOKENS)
-        return;
-    UNROLL(16)
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)(uintptr_t)((uintptr_t)at + AHEAD_BYTES + i), _MM_HINT_T0);
-}
-
 static ALWAYS_INLINE void store_tile(const struct tile *tile, uint32_t panel, const __m512 *acc,
                                      const uint32_t n)
 {
