@@ -98,6 +98,8 @@ static bool stage_holds(const struct plan_stage *stage, const uint64_t *epoch, c
     const struct roster_entry *entry = roster_find(roster, &stage->node);
     if (!entry || !may_serve(entry, manifest) || (epoch && entry->record.epoch != *epoch))
         return false;
+    if (entry->is_self && roster_outdone_epoch(roster))
+        return false; /* a later process has our identity, or had: nobody believes us now */
     for (uint32_t layer = stage->layer_first; layer < stage->layer_end;) {
         const struct manifest_shard *shard = manifest_shard_of_layer(manifest, layer);
         if (!shard || !holds_loaded(entry, shard->id))

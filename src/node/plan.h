@@ -15,9 +15,9 @@
 bool plan_make(struct plan *out, uint32_t *out_gap, const struct roster *roster,
                const struct manifest *manifest);
 
-/* Whether every stage's node is alive, at the epoch given, not draining, with all shards of its layers LOADED,
- * and each is linked to the next, the last to the first, and `origin` to the first and the last (zero origin:
- * not checked). *out_stage is the first stage that fails. epochs may be NULL. */
+/* Whether every stage's node is alive, at the epoch given (ourselves: not outdone), not draining, with all
+ * shards of its layers LOADED, and each is linked to the next, the last to the first, and `origin` to the first
+ * and the last (zero origin: not checked). *out_stage is the first stage that fails. epochs may be NULL. */
 bool plan_holds(const struct plan *plan, const uint64_t *epochs, const struct node_id *origin,
                 const struct roster *roster, const struct manifest *manifest, uint32_t *out_stage);
 

@@ -70,7 +70,7 @@ class Judge:
                     broken = self.broken_since(p, t)
                     if broken is not None:
                         anew = [x for x in (p.fresh_at, self.mended) if x < t]
-                        found = max(found, (t - max(broken, *anew), p.name), key=lambda x: x[0])
+                        found = max(found, (t - max([broken, *anew]), p.name), key=lambda x: x[0])
         return found
 
     def failed(self):

@@ -56,6 +56,9 @@ class Judged(unittest.TestCase):
         self.assertAlmostEqual(late(watch, mended=4.9), 2.0, delta=0.3)
         self.assertAlmostEqual(late(watch, mended=7), 5.7, delta=0.3)
 
+    def test_before_the_remedy_it_counts_from_the_outage(self):
+        self.assertAlmostEqual(late(FakeWatch((1, 8), (1, 5), fresh_at=20), mended=20), 6.0, delta=0.3)
+
     def test_what_the_faults_took_counts_where_nobody_serves(self):
         self.assertAlmostEqual(late(FakeWatch((0, 0), (4, 12)), lost=[(1, 9, None)]), 3.0, delta=0.3)
 

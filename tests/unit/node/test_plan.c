@@ -242,6 +242,31 @@ static void without_epochs_a_restart_is_no_matter(void **state)
     assert_true(plan_holds(&plan, NULL, rig_id(rig, 0), rig->roster, rig->manifest, &stage));
 }
 
+/* Another process with our identity was started after us: others go by its record. */
+static void a_plan_with_ourselves_falls_when_we_are_outdone(void **state)
+{
+    struct rig *rig = *state;
+    struct plan plan;
+    struct error err = {0};
+    struct buffer b;
+    uint32_t stage = 99;
+    rig_holder(rig, 0, 0, 2);
+    rig_holder(rig, 1, 2, 4);
+    assert_true(make(rig, &plan));
+    assert_true(holds(rig, &plan, &stage));
+    struct node_record twin;
+    record_copy(&twin, &roster_self(rig->roster)->record);
+    twin.epoch += 5;
+    buffer_init(&b, 0);
+    record_sign(&b, &twin, &rig->pairs[0]);
+    assert_int_equal(roster_on_frame(rig->roster, rig_id(rig, 1), FRAME_RECORD, buffer_view(&b), &err),
+                     STATUS_OK);
+    assert_false(holds(rig, &plan, &stage));
+    assert_int_equal(stage, 0);
+    record_free(&twin);
+    buffer_free(&b);
+}
+
 static void stages_must_be_linked_in_order(void **state)
 {
     struct rig *rig = *state;
@@ -349,6 +374,7 @@ int main(void)
         T(a_plan_holds_until_a_node_goes),
         T(a_plan_falls_with_each_of_its_conditions),
         T(without_epochs_a_restart_is_no_matter),
+        T(a_plan_with_ourselves_falls_when_we_are_outdone),
         T(stages_must_be_linked_in_order),
         T(the_origin_needs_its_links),
         T(a_plan_that_is_not_whole_never_holds),
