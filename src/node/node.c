@@ -92,8 +92,10 @@ static void on_fill(void *ctx, struct node_record *r)
     r->has_tokenizer = manifests_tokenizer_path(node->manifests) != NULL;
     r->model[0] = '\0';
     memset(&r->fingerprint, 0, sizeof r->fingerprint);
+    memset(&r->split, 0, sizeof r->split);
     if (node->manifest) {
         r->fingerprint = node->manifest->fingerprint;
+        r->split = sha256_of(&node->manifest->signature, sizeof node->manifest->signature);
         snprintf(r->model, sizeof r->model, "%s", node->manifest->name);
     }
     r->n_shards_expected = c->n_shards_expected;

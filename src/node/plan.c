@@ -17,9 +17,11 @@ static uint32_t run_length(const struct roster_entry *entry, uint32_t first, con
     return n;
 }
 
-static bool may_serve(const struct roster_entry *entry, const struct manifest *manifest)
+static bool may_serve(const struct roster *roster, const struct roster_entry *entry,
+                      const struct manifest *manifest)
 {
-    return entry->alive && !entry->record.draining && entry->record.arithmetic == manifest->arithmetic;
+    return record_same_split(&entry->record, &roster_self(roster)->record) && entry->alive &&
+           !entry->record.draining && entry->record.arithmetic == manifest->arithmetic;
 }
 
 /* Smallest known round trip between two nodes; a large number where none is known. */
@@ -48,7 +50,7 @@ static const struct roster_entry *choose(const struct roster *roster, const stru
     bool best_linked = false;
     for (size_t i = 0; i < roster_count(roster); i++) {
         const struct roster_entry *entry = roster_at(roster, i);
-        if (!may_serve(entry, manifest) || (kv && strcmp(entry->record.kv, kv) != 0))
+        if (!may_serve(roster, entry, manifest) || (kv && strcmp(entry->record.kv, kv) != 0))
             continue;
         uint32_t length = run_length(entry, shard, manifest);
         if (!length)
@@ -96,7 +98,7 @@ static bool stage_holds(const struct plan_stage *stage, const uint64_t *epoch, c
                         const struct manifest *manifest)
 {
     const struct roster_entry *entry = roster_find(roster, &stage->node);
-    if (!entry || !may_serve(entry, manifest) || (epoch && entry->record.epoch != *epoch))
+    if (!entry || !may_serve(roster, entry, manifest) || (epoch && entry->record.epoch != *epoch))
         return false;
     if (entry->is_self && roster_outdone_epoch(roster))
         return false; /* a later process has our identity, or had: nobody believes us now */

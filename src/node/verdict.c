@@ -8,10 +8,16 @@ bool shard_is_claimed_by(const struct roster_entry *entry, uint32_t shard)
     return s && (s->assigned != ASSIGNED_NOT || s->state == SHARD_LOADED || s->state == SHARD_LOADING);
 }
 
+/* Its ids of shards are ours. */
+static bool counts(const struct roster *roster, const struct roster_entry *entry)
+{
+    return entry->alive && record_same_split(&entry->record, &roster_self(roster)->record);
+}
+
 bool shard_is_discovered(const struct roster *roster, uint32_t shard)
 {
     for (size_t i = 0; i < roster_count(roster); i++)
-        if (roster_at(roster, i)->alive && shard_is_claimed_by(roster_at(roster, i), shard))
+        if (counts(roster, roster_at(roster, i)) && shard_is_claimed_by(roster_at(roster, i), shard))
             return true;
     return false;
 }
@@ -21,7 +27,7 @@ bool shard_is_loaded(const struct roster *roster, uint32_t shard)
     for (size_t i = 0; i < roster_count(roster); i++) {
         const struct roster_entry *entry = roster_at(roster, i);
         const struct record_shard *s = record_shard_find(&entry->record, shard);
-        if (entry->alive && s && s->state == SHARD_LOADED)
+        if (counts(roster, entry) && s && s->state == SHARD_LOADED)
             return true;
     }
     return false;

@@ -140,6 +140,37 @@ static void attach_to_turned_away(struct finding_list *out)
     }
 }
 
+/* --- nodes whose shards are other ones ------------------------------------------------------------------- */
+
+static bool shares_our_split(const struct verdict_view *view)
+{
+    const struct node_record *self = &roster_self(view->roster)->record;
+    for (size_t i = 0; i < roster_count(view->roster); i++) {
+        const struct roster_entry *entry = roster_at(view->roster, i);
+        if (!entry->is_self && entry->alive && entry->record.has_manifest && entry->record.role == ROLE_NODE &&
+            record_same_split(self, &entry->record))
+            return true;
+    }
+    return false;
+}
+
+/* A node that has another manifest does not hold what it was to hold: as many such nodes as shards lack explain
+ * them; where everybody else has another one, all of them. */
+static void attach_to_other_models(struct finding_list *out, const struct verdict_view *view)
+{
+    uint32_t n_other = 0, n_lack = 0;
+    for (uint32_t i = 0; i < out->n; i++) {
+        n_other += out->items[i].severity == SEVERITY_BLOCKER && out->items[i].code == FINDING_MODEL_MISMATCH;
+        n_lack +=
+            out->items[i].severity == SEVERITY_BLOCKER && out->items[i].code == FINDING_SHARD_NOT_DISCOVERED;
+    }
+    if (!n_other || (n_lack > n_other && shares_our_split(view)))
+        return;
+    for (uint32_t i = 0; i < out->n; i++)
+        if (out->items[i].severity == SEVERITY_BLOCKER && out->items[i].code == FINDING_SHARD_NOT_DISCOVERED)
+            follows(&out->items[i], FINDING_MODEL_MISMATCH);
+}
+
 /* --- the rest -------------------------------------------------------------------------------------------- */
 
 static void attach_to_duplicates(struct finding_list *out)
@@ -183,5 +214,6 @@ void verdict_attach_causes(struct finding_list *out, const struct verdict_view *
     attach_to_entry(out, view);
     attach_to_alone(out, view);
     attach_to_turned_away(out);
+    attach_to_other_models(out, view);
     attach_probe(out);
 }

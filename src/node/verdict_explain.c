@@ -145,37 +145,79 @@ void verdict_explain_shards(struct finding_list *out, const struct verdict_view 
     }
 }
 
-void verdict_explain_model(struct finding_list *out, const struct verdict_view *view)
+/* --- nodes with another manifest ------------------------------------------------------------------------- */
+
+static bool has_other_manifest(const struct node_record *a, const struct node_record *b)
 {
-    const struct roster_entry *self = roster_self(view->roster);
-    if (!view->manifest) {
-        uint32_t n_nodes = 0, n_files = 0;
-        for (size_t i = 0; i < roster_count(view->roster); i++)
-            if (roster_at(view->roster, i)->alive && roster_at(view->roster, i)->record.role != ROLE_ENTRY) {
-                n_nodes++;
-                n_files += roster_at(view->roster, i)->record.n_shards > 0;
-            }
-        struct finding *f =
-            finding_add(out, FINDING_MANIFEST_MISSING, FINDING_NO_SHARD, NULL,
-                        "none of the %u nodes seen has a manifest (%u have shard files)", n_nodes, n_files);
-        finding_set_action(f, "shoal split MODEL.gguf");
+    return a->has_manifest && b->has_manifest &&
+           !(sha256_equal(&a->fingerprint, &b->fingerprint) && record_same_split(a, b));
+}
+
+/* `odd` has another manifest than `other`, whose words are "node X" or "the N others". */
+static void add_mismatch(struct finding_list *out, const struct node_record *odd,
+                         const struct node_record *other, const char *of)
+{
+    char id[NODE_ID_SHORT_BYTES], odds[2 * SHA256_BYTES + 1], others[2 * SHA256_BYTES + 1];
+    bool same_model = sha256_equal(&odd->fingerprint, &other->fingerprint);
+    node_id_short(id, &odd->id);
+    sha256_hex(odds, same_model ? &odd->split : &odd->fingerprint);
+    sha256_hex(others, same_model ? &other->split : &other->fingerprint);
+    struct finding *f =
+        same_model
+            ? finding_add(out, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD, &odd->id,
+                          "node %s has the manifest of another split of model '%s' (%.12s) than %s (%.12s): "
+                          "its shards are other layers",
+                          id, odd->model, odds, of, others)
+            : finding_add(out, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD, &odd->id,
+                          "node %s has the manifest of model '%s' (%.12s), %s that of '%s' (%.12s)", id,
+                          odd->model, odds, of, other->model, others);
+    finding_set_action(f, "shoal verify");
+}
+
+/* The odd one out is named, everywhere alike: ourselves, when more others agree than agree with us. */
+static void explain_other_manifests(struct finding_list *out, const struct verdict_view *view)
+{
+    const struct node_record *self = &roster_self(view->roster)->record, *last = NULL;
+    uint32_t n_ours = 0, n_others = 0;
+    for (size_t i = 0; i < roster_count(view->roster); i++) {
+        const struct roster_entry *entry = roster_at(view->roster, i);
+        if (!entry->alive || !entry->record.has_manifest)
+            continue;
+        bool is_other = has_other_manifest(self, &entry->record);
+        n_ours += !is_other;
+        n_others += is_other;
+        last = is_other ? &entry->record : last;
+    }
+    if (n_others > n_ours) {
+        char of[40];
+        snprintf(of, sizeof of, n_others == 1 ? "the other node" : "%u others", n_others);
+        add_mismatch(out, self, last, of);
         return;
     }
     for (size_t i = 0; i < roster_count(view->roster); i++) {
-        const struct node_record *r = &roster_at(view->roster, i)->record;
-        if (!roster_at(view->roster, i)->alive || !r->has_manifest || !self->record.has_manifest ||
-            sha256_equal(&r->fingerprint, &self->record.fingerprint))
-            continue;
-        char id[NODE_ID_SHORT_BYTES], theirs[2 * SHA256_BYTES + 1], ours[2 * SHA256_BYTES + 1];
-        node_id_short(id, &r->id);
-        sha256_hex(theirs, &r->fingerprint);
-        sha256_hex(ours, &self->record.fingerprint);
-        struct finding *f =
-            finding_add(out, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD, &r->id,
-                        "node %s has the manifest of model '%s' (%.12s), this node that of '%s' (%.12s)", id,
-                        r->model, theirs, view->manifest->name, ours);
-        finding_set_action(f, "shoal verify");
+        const struct roster_entry *entry = roster_at(view->roster, i);
+        if (entry->alive && has_other_manifest(&entry->record, self))
+            add_mismatch(out, &entry->record, self, "this node");
     }
+}
+
+void verdict_explain_model(struct finding_list *out, const struct verdict_view *view)
+{
+    if (view->manifest) {
+        explain_other_manifests(out, view);
+        return;
+    }
+    uint32_t n_nodes = 0, n_files = 0;
+    for (size_t i = 0; i < roster_count(view->roster); i++) {
+        const struct roster_entry *entry = roster_at(view->roster, i);
+        bool is_node = entry->alive && entry->record.role != ROLE_ENTRY;
+        n_nodes += is_node;
+        n_files += is_node && entry->record.n_shards > 0;
+    }
+    struct finding *f =
+        finding_add(out, FINDING_MANIFEST_MISSING, FINDING_NO_SHARD, NULL,
+                    "none of the %u nodes seen has a manifest (%u have shard files)", n_nodes, n_files);
+    finding_set_action(f, "shoal split MODEL.gguf");
 }
 
 /* --- ids claimed twice ----------------------------------------------------------------------------------- */

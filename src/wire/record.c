@@ -47,6 +47,13 @@ void record_copy(struct node_record *out, const struct node_record *record)
         finding_list_append(&out->findings, &record->findings.items[i]);
 }
 
+bool record_same_split(const struct node_record *a, const struct node_record *b)
+{
+    static const struct sha256 unknown;
+    return sha256_equal(&a->split, &unknown) || sha256_equal(&b->split, &unknown) ||
+           sha256_equal(&a->split, &b->split);
+}
+
 const struct record_shard *record_shard_find(const struct node_record *record, uint32_t id)
 {
     for (uint32_t i = 0; i < record->n_shards; i++)

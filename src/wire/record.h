@@ -79,6 +79,7 @@ struct node_record {
     /* model */
     bool has_manifest, has_tokenizer;
     struct sha256 fingerprint; /* of its manifest's model; zero without one */
+    struct sha256 split;       /* of its manifest's signature: how the model is cut; zero: none, or not said */
     char model[128];
     uint32_t n_shards_expected; /* --total-shards; 0: not given */
 
@@ -96,6 +97,8 @@ struct node_record {
 void record_init(struct node_record *record); /* zeros */
 void record_free(struct node_record *record); /* frees what it owns, not itself */
 void record_copy(struct node_record *out, const struct node_record *record);
+/* False when both say how their model is cut and it is not the same: ids of shards then mean other layers. */
+bool record_same_split(const struct node_record *a, const struct node_record *b);
 const struct record_shard *record_shard_find(const struct node_record *record,
                                              uint32_t id); /* NULL: not there */
 bool record_is_newer(const struct node_record *a, uint64_t epoch, uint64_t version);

@@ -109,6 +109,7 @@ struct jv *record_to_json(const struct node_record *record)
     jv_set_text(json, "kv", record->kv);
     jv_set(json, "addresses", addresses_to_json(record));
     jv_set_hex(json, "fingerprint", record->fingerprint.bytes, SHA256_BYTES);
+    jv_set_hex(json, "split", record->split.bytes, SHA256_BYTES);
     jv_set(json, "shards", shards_to_json(record));
     jv_set(json, "links", links_to_json(record));
     struct jv *findings = jv_array_new();
@@ -258,6 +259,8 @@ static const char *read_fields(struct node_record *r, const struct jv *json)
         return "addresses";
     if (!jv_get_hex(json, "fingerprint", r->fingerprint.bytes, SHA256_BYTES))
         return "fingerprint";
+    if (jv_get(json, "split") && !jv_get_hex(json, "split", r->split.bytes, SHA256_BYTES))
+        return "split";
     if (!read_shards(r, jv_get(json, "shards")))
         return "shards";
     if (!read_links(r, jv_get(json, "links")))

@@ -249,6 +249,30 @@ static void who_is_turned_away_explains_the_shard_that_lacks(void **state)
     assert_int_equal(find(v, FINDING_KEY_MISMATCH, FINDING_NO_SHARD)->severity, SEVERITY_WARNING);
 }
 
+/* Node 2 has shard 2 of another split of the model. */
+static void another_split_explains_the_shard_that_lacks(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 3; i++) {
+        w->rig.says[i].has_manifest = true;
+        w->rig.says[i].fingerprint = w->rig.manifest->fingerprint;
+        w->rig.says[i].split = rig_hash(i == 2 ? "in five" : "in three");
+        rig_holder(&w->rig, i, (uint32_t)i, (uint32_t)i + 1);
+    }
+    const struct verdict *v = judge(w);
+    assert_int_equal(n_blockers(v), 1);
+    assert_int_equal(v->findings.items[0].code, FINDING_MODEL_MISMATCH);
+    assert_true(node_id_equal(&v->findings.items[0].node, rig_id(&w->rig, 2)));
+    assert_non_null(strstr(v->findings.items[0].cause, "another split"));
+    check_consequence(v, FINDING_SHARD_NOT_DISCOVERED, 2, FINDING_MODEL_MISMATCH);
+
+    w->rig.says[2].split = rig_hash("in three");
+    rig_publish(&w->rig, 2);
+    v = judge(w);
+    assert_null(find(v, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD));
+    assert_null(find(v, FINDING_SHARD_NOT_DISCOVERED, 2));
+}
+
 static void one_knock_does_not_explain_two(void **state)
 {
     struct world *w = *state;
@@ -411,6 +435,7 @@ int main(void)
         T(other_clusters_are_named_by_who_is_alone),
         T(others_who_are_alone_are_not),
         T(who_is_turned_away_explains_the_shard_that_lacks),
+        T(another_split_explains_the_shard_that_lacks),
         T(one_knock_does_not_explain_two),
         T(what_many_tell_is_there_once),
         T(a_wrong_clock_is_that_of_whom_most_find_wrong),
