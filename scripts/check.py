@@ -11,7 +11,7 @@ usage: check.py [--build DIR] [--quick]     from the top of the repository
   words      nothing is left unfinished
 Ends with one line for each rule and exits 1 when any fails.
 """
-import argparse, os, pathlib, re, subprocess, sys
+import argparse, os, pathlib, re, shutil, subprocess, sys
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--build", default="build")
@@ -165,7 +165,8 @@ def check_banned():
                 fail("banned", f"{path}:{i}", "exit belongs to app")
 
 
-# Headers of kernels/x86 are for files that are compiled with these.
+# Headers of kernels/x86 and kernels/simd are for files that are compiled with these, those of kernels/arm for another
+# machine's compiler.
 ISA_FLAGS = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c".split()
 
 
@@ -174,7 +175,12 @@ def check_headers():
         if folder_of(path) == "agent" and path.name != "protocol.h":
             continue
         isa = ISA_FLAGS if {"x86", "simd"} & set(path.parts) else []
-        r = subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Isrc", "-fsyntax-only",
+        compiler = "gcc"
+        if "arm" in path.parts:
+            compiler, isa = "aarch64-linux-gnu-gcc", ["-march=armv8.2-a+dotprod+fp16"]
+            if not shutil.which(compiler):
+                continue
+        r = subprocess.run([compiler, "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Isrc", "-fsyntax-only",
                             *isa, "-x", "c", "-"], input=f'#include "{path.relative_to(SRC)}"\n', capture_output=True, text=True)
         if r.returncode:
             fail("headers", path, r.stderr.strip().splitlines()[0])

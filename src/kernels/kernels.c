@@ -37,6 +37,15 @@ static bool has_amx(void)
     return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1U << 24 && d & 1U << 25 &&
            !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
 }
+#elif defined __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+static bool has_neon(void)
+{
+    unsigned long has = getauxval(AT_HWCAP);
+    return has & HWCAP_ASIMDDP && has & HWCAP_ASIMDHP && has & HWCAP_FPHP; /* what arm/ is compiled for */
+}
 #endif
 
 static const struct level {
@@ -50,6 +59,8 @@ static const struct level {
     {"avx2", has_avx2, kernels_init_avx2},
     {"avx512", has_avx512, kernels_init_avx512},
     {"amx", has_amx, kernels_init_amx},
+#elif defined __aarch64__
+    {"neon", has_neon, kernels_init_neon},
 #endif
 };
 

@@ -15,6 +15,7 @@ void kernels_init_ref_attention(struct kernels *k);
 void kernels_init_avx2(struct kernels *k);
 void kernels_init_avx512(struct kernels *k);
 void kernels_init_amx(struct kernels *k);
+void kernels_init_neon(struct kernels *k);
 
 static inline uint32_t round_up(uint32_t n, uint32_t unit)
 {

@@ -10,7 +10,7 @@
 #include "kernels/x86/simd_avx2.h"
 #else
 #include "kernels/arm/levels.h"
-#include "kernels/arm/simd_neon.h"
+#include "kernels/arm/simd_math_neon.h"
 #endif
 
 #endif

@@ -1,0 +1,1 @@
+#include "kernels/simd/attention_body.h" /* at this file's level */

@@ -1,0 +1,1 @@
+#include "kernels/simd/vector_body.h" /* at this file's level */
