@@ -207,3 +207,19 @@ const struct manifest_shard *manifest_shard_of_layer(const struct manifest *mani
     }
     return &manifest->shards[low];
 }
+
+struct sha256 manifest_split(const struct manifest *manifest)
+{
+    struct buffer all;
+    buffer_init(&all, 0);
+    for (uint32_t i = 0; i < manifest->n_shards; i++) {
+        const struct manifest_shard *shard = &manifest->shards[i];
+        buffer_u32(&all, shard->span.first_layer);
+        buffer_u32(&all, shard->span.end_layer);
+        buffer_bytes(&all, shard->sha256.bytes, sizeof shard->sha256.bytes);
+    }
+    struct bytes text = buffer_view(&all);
+    struct sha256 split = sha256_of(text.data, text.size);
+    buffer_free(&all);
+    return split;
+}

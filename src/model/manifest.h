@@ -91,6 +91,9 @@ bool manifest_is_of(const struct manifest *manifest, const struct public_key *ow
 const struct manifest_shard *manifest_shard_at(const struct manifest *manifest, uint32_t id); /* NULL: none */
 /* The shard that holds this layer; NULL past the last. */
 const struct manifest_shard *manifest_shard_of_layer(const struct manifest *manifest, uint32_t layer);
+/* A hash over all shards' spans and contents, in order: two manifests with the same one may share a swarm, also
+ * where the tokenizer or the signature differ. */
+struct sha256 manifest_split(const struct manifest *manifest);
 /* A power of two such that a file has at most 2,000 pieces, and all files of the model MANIFEST_PIECES_MAX. */
 uint32_t manifest_piece_bytes(uint64_t file_bytes, uint32_t n_shards);
 

@@ -95,7 +95,7 @@ static void on_fill(void *ctx, struct node_record *r)
     memset(&r->split, 0, sizeof r->split);
     if (node->manifest) {
         r->fingerprint = node->manifest->fingerprint;
-        r->split = sha256_of(&node->manifest->signature, sizeof node->manifest->signature);
+        r->split = manifest_split(node->manifest);
         snprintf(r->model, sizeof r->model, "%s", node->manifest->name);
     }
     r->n_shards_expected = c->n_shards_expected;

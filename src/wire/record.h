@@ -79,7 +79,7 @@ struct node_record {
     /* model */
     bool has_manifest, has_tokenizer;
     struct sha256 fingerprint; /* of its manifest's model; zero without one */
-    struct sha256 split;       /* of its manifest's signature: how the model is cut; zero: none, or not said */
+    struct sha256 split;       /* its manifest's, how the model is cut; zero: none, or not said */
     char model[128];
     uint32_t n_shards_expected; /* --total-shards; 0: not given */
 

@@ -341,6 +341,26 @@ static void test_not_a_manifest(void **state)
     assert_int_equal(manifest_load(&out, "/nonexistent/manifest.json", NULL), STATUS_NOT_FOUND);
 }
 
+static void test_the_split_is_of_spans_and_contents(void **state)
+{
+    (void)state;
+    struct manifest *m = make(), *other = make();
+    struct sha256 first = manifest_split(m), second;
+    other->tokenizer.sha256 = hash_like(3); /* mended, and signed anew */
+    snprintf(other->name, sizeof other->name, "another name");
+    second = manifest_split(other);
+    assert_true(sha256_equal(&first, &second));
+    other->shards[1].span.end_layer = other->shards[2].span.first_layer = 6;
+    second = manifest_split(other);
+    assert_false(sha256_equal(&first, &second));
+    other->shards[1].span.end_layer = other->shards[2].span.first_layer = 5;
+    other->shards[2].sha256 = hash_like(99);
+    second = manifest_split(other);
+    assert_false(sha256_equal(&first, &second));
+    manifest_free(m);
+    manifest_free(other);
+}
+
 static void test_piece_bytes(void **state)
 {
     (void)state;
@@ -381,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_signature),
         cmocka_unit_test(test_signature_covers_sorted_compact_json),
         cmocka_unit_test(test_not_a_manifest),
+        cmocka_unit_test(test_the_split_is_of_spans_and_contents),
         cmocka_unit_test(test_piece_bytes),
         cmocka_unit_test(test_probe_tokens),
     };
