@@ -200,7 +200,8 @@ static void check_sizes(struct checks *checks, struct machine *m)
     } tables[] = {
         {"roster", roster_count(m->node->roster), n},
         {"dialers", m->end->n_dialers, n_peers + 2},
-        {"timers and posts", m->clock.n_timers, 60 + 60 * (uint64_t)n + 20 * n_shards + 2 * n_peers},
+        {"frames on their way", m->end->n_flying, 100 * (uint64_t)n + 200 * REQUESTS_MAX},
+        {"timers and posts", m->clock.n_timers - m->end->n_flying, 60 + 60 * (uint64_t)n + 20 * n_shards + 2 * n_peers},
         {"keys announced", m->agent->n_announced, n_shards + 1},
         {"findings", m->node->verdict.findings.n, 20 + 8 * (uint64_t)n_shards * n + 4 * n_peers},
         {"sequences kept", m->compute ? fake_compute_n_kept(m->compute) : 0,

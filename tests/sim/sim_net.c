@@ -21,6 +21,7 @@ struct sim_flight { /* a frame, or the news of a link, on its way */
     uint64_t run;
     enum frame_kind kind;
     enum link_fault fault;
+    bool is_flying; /* a post that is counted */
     struct buffer payload;
 };
 
@@ -93,9 +94,19 @@ static void be_up(struct sim_end *end, struct sim_end *peer, uint64_t run)
     end->events->on_up(end->ctx, &info);
 }
 
+static void land(void *arg);
+
+static void fly(struct sim_flight *f, uint64_t delay_ms)
+{
+    f->is_flying = true;
+    f->to->n_flying++;
+    fake_clock_post(f->to->clock, delay_ms, land, f);
+}
+
 static void land(void *arg)
 {
     struct sim_flight *f = arg;
+    f->to->n_flying -= f->is_flying;
     struct sim_end *to = f->to, *from = f->from;
     struct sim_side *side = side_of(to, from);
     bool is_ours = !to->is_over && side->is_up && side->run == f->run;
@@ -131,7 +142,7 @@ static void depart(struct sim_flight *f)
     side->arrives_ms[is_data] = at;
     if (f->what == FLIGHT_UP && side->arrives_ms[1] < at)
         side->arrives_ms[1] = at;
-    fake_clock_post(f->to->clock, at - now, land, f);
+    fly(f, at - now);
 }
 
 /* Ends our side. The other hears of it if anything reaches it. */
@@ -156,7 +167,7 @@ static void go_down(struct sim_end *end, struct sim_end *peer, enum link_fault f
     struct sim_flight *down = flight_new(FLIGHT_DOWN, peer, end, run);
     down->fault = fault;
     if (told_later)
-        fake_clock_post(end->clock, 0, land, down);
+        fly(down, 0);
     else
         land(down);
 }

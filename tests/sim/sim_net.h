@@ -75,6 +75,7 @@ struct sim_end {
     bool is_over;      /* its process has ended; only flights still know it */
     const char *loses; /* frames that it sends with this text in them vanish; NULL: none */
     uint64_t n_lost;
+    uint64_t n_flying; /* frames and news of links on their way to it: posts on its clock */
     struct sim_end *next_over;
 };
 
