@@ -102,6 +102,8 @@ static void add_of_fault(struct list *list, const struct scenario *s, const stru
         add(list, FINDING_PEER_UNREACHABLE, -1, -1);
         if (s->world.n == 2 || observer->index == f->a || observer->index == f->b)
             add_alone(list);
+        if ((!f->a || !f->b) && s->world.n <= 3) /* who cannot reach the entry is met by nobody */
+            add_alone(list);
         break;
     case FAULT_ISOLATE:
         add_lost(list, s, m);
