@@ -72,10 +72,10 @@ static void ignore_up(void *ctx, const struct link_info *info)
     (void)ctx;
     (void)info;
 }
-static void ignore_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void ignore_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
     (void)ctx;
-    (void)peer;
+    (void)last;
     (void)fault;
     (void)text;
 }

@@ -90,11 +90,11 @@ static void on_up(void *ctx, const struct link_info *info)
     if (p->node)
         node_links_events()->on_up(p->node, info);
 }
-static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
     struct process *p = ctx;
     if (p->node)
-        node_links_events()->on_down(p->node, peer, fault, text);
+        node_links_events()->on_down(p->node, last, fault, text);
 }
 static void on_frame(void *ctx, const struct node_id *peer, enum frame_kind kind, struct bytes payload)
 {

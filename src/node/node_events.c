@@ -90,9 +90,10 @@ static void outlive_twin(struct node *node)
     roster_renew(node->roster, epoch + 1);
 }
 
-static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
     struct node *node = ctx;
+    const struct node_id *peer = &last->hello.id;
     char id[NODE_ID_SHORT_BYTES];
     node_id_short(id, peer);
     log_debug("link to node %s is down: %s: %s", id, link_fault_name(fault), text);
@@ -100,7 +101,7 @@ static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault
     commands_on_down(node->commands, peer);
     pipeline_on_down(node->pipeline, peer);
     told_on_down(node->told, peer);
-    roster_on_down(node->roster, peer);
+    roster_on_down(node->roster, last, fault);
     node_changed(node);
 }
 

@@ -33,6 +33,7 @@ struct link {
     uint8_t exported[EXPORT_BYTES];
     uint64_t pair;
     struct link_times times;
+    uint64_t peer_clock_us;
     const struct link_events *events;
     void *arg;
 };
@@ -257,6 +258,8 @@ static void on_ping(struct link *link, struct bytes payload)
     struct buffer pong;
     buffer_init(&pong, 64);
     if (payload.size == 8) {
+        struct reader r = reader_over(payload);
+        link->peer_clock_us = reader_u64(&r);
         buffer_bytes(&pong, payload.data, payload.size);
         buffer_u64(&pong, (uint64_t)clock_wall_ms(loop_clock(link->self->loop)));
         link_send(link, FRAME_PONG, buffer_view(&pong));
@@ -521,6 +524,11 @@ size_t link_queued(const struct link *link)
 uint64_t link_bytes_in(const struct link *link)
 {
     return link->conn ? conn_bytes_in(link->conn) : 0;
+}
+
+uint64_t link_peer_clock_us(const struct link *link)
+{
+    return link->peer_clock_us;
 }
 
 uint64_t link_bytes_out(const struct link *link)

@@ -74,6 +74,7 @@ struct address link_remote_address(const struct link *link); /* with the port it
 size_t link_queued(const struct link *link);
 uint64_t link_bytes_in(const struct link *link);
 uint64_t link_bytes_out(const struct link *link);
+uint64_t link_peer_clock_us(const struct link *link); /* what its last PING said; 0: none came */
 
 /* When each step was done (clock_us; 0: not yet). */
 struct link_times {

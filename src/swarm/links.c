@@ -223,12 +223,8 @@ static uint32_t smallest_rtt(const struct links_peer *peer)
     return smallest;
 }
 
-static bool table_info(void *self, const struct node_id *id, struct link_info *out)
+void links_info_of(const struct links_peer *peer, struct link_info *out)
 {
-    struct links_table *table = self;
-    const struct links_peer *peer = links_peer_find(table, id);
-    if (!peer || !peer->up || peer->dropping)
-        return false;
     const struct link *control = peer->control->link, *data = peer->data->link;
     *out = (struct link_info){
         .hello = link_peer(control)->hello,
@@ -236,12 +232,22 @@ static bool table_info(void *self, const struct node_id *id, struct link_info *o
         .dialed = link_is_dialed(control),
         .up_since_ms = peer->up_since_ms,
         .heard_ms = peer->heard_ms,
+        .peer_clock_ms = link_peer_clock_us(control) / 1000,
         .rtt_us = smallest_rtt(peer),
         .clock_skew_ms = peer->clock_skew_ms,
         .bytes_in = link_bytes_in(control) + link_bytes_in(data),
         .bytes_out = link_bytes_out(control) + link_bytes_out(data),
         .queued_bytes = link_queued(control) + link_queued(data),
     };
+}
+
+static bool table_info(void *self, const struct node_id *id, struct link_info *out)
+{
+    struct links_table *table = self;
+    const struct links_peer *peer = links_peer_find(table, id);
+    if (!peer || !peer->up || peer->dropping)
+        return false;
+    links_info_of(peer, out);
     return true;
 }
 

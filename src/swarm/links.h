@@ -69,6 +69,7 @@ struct link_info {
     struct address address;         /* the remote end as we see it, with its listening port */
     bool dialed;                    /* we made the connection */
     uint64_t up_since_ms, heard_ms; /* clock_ms */
+    uint64_t peer_clock_ms;         /* the peer's own clock_ms in its last heartbeat; 0: none came yet */
     uint32_t rtt_us;                /* smallest of the last 8 heartbeats; 0 while unmeasured */
     int64_t clock_skew_ms;          /* its wall clock minus ours, corrected by half the round trip */
     uint64_t bytes_in, bytes_out;
@@ -90,7 +91,8 @@ struct link_attempt {
 
 struct links_events {
     void (*on_up)(void *ctx, const struct link_info *info);
-    void (*on_down)(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text);
+    /* `last`: what was known of the link when it ended. */
+    void (*on_down)(void *ctx, const struct link_info *last, enum link_fault fault, const char *text);
     /* The payload is valid during the call only. */
     void (*on_frame)(void *ctx, const struct node_id *peer, enum frame_kind kind, struct bytes payload);
     /* An attempt, ours or theirs, did not become a link. */

@@ -82,10 +82,13 @@ void links_peer_down(struct links_peer *peer, enum link_fault fault, const char 
 {
     struct links_table *table = peer->table;
     struct node_id id = peer->id;
+    struct link_info last = {.hello = {.id = id}};
     bool was_up = peer->up;
     char text[512]; /* the reason may live in what is freed below */
     snprintf(text, sizeof text, "%s", reason);
     struct links_leg *control = peer->control, *data = peer->data;
+    if (was_up)
+        links_info_of(peer, &last);
     forget_link(peer);
     if (!was_up && fault != LINK_FAULT_NONE && control)
         links_tell_failed(table, control,
@@ -98,7 +101,7 @@ void links_peer_down(struct links_peer *peer, enum link_fault fault, const char 
         fault == LINK_FAULT_DUPLICATE || fault == LINK_FAULT_BROKE_RULES || fault == LINK_FAULT_QUEUE_FULL;
     links_dialer_wake(table, &id, was_up && !gently);
     if (was_up)
-        table->events->on_down(table->ctx, &id, fault, text);
+        table->events->on_down(table->ctx, &last, fault, text);
 }
 
 /* --- up -------------------------------------------------------------------------------------------------- */

@@ -110,7 +110,8 @@ void links_peer_leg_ended(struct links_leg *leg, enum link_step step, enum link_
 /* The link, or what was to become one, is over. bye: what the other side is told. */
 void links_peer_down(struct links_peer *peer, enum link_fault fault, const char *text, enum link_fault bye);
 void links_peer_tick(struct links_peer *peer, uint64_t now_ms, bool with_ping, bool after_a_stop);
-void links_peer_free(struct links_peer *peer); /* out of the table */
+void links_peer_free(struct links_peer *peer);                            /* out of the table */
+void links_info_of(const struct links_peer *peer, struct link_info *out); /* of one that is up */
 
 /* links_dial.c */
 void links_want(void *self, const struct node_id *peer, const struct address *addresses, size_t n);

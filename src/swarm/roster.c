@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define CLOCK_SAID_MAX ((uint64_t)1 << 53) /* what a record holds; a peer may say anything */
+
 struct roster {
     const struct clock *clock;
     const struct links *links;
@@ -14,7 +16,7 @@ struct roster {
     struct roster_entry *entries[ROSTER_NODES_MAX]; /* ascending ids */
     size_t n;
     struct roster_entry *self;
-    struct timer *push_timer, *digest_timer, *doubt_timer;
+    struct timer *push_timer, *digest_timer, *doubt_timer, *testify_timer;
     bool push_pending, hold_pushes;
     uint64_t outdone_epoch; /* the highest in a record of ours that came from outside */
 };
@@ -129,8 +131,12 @@ static void fill_links(struct roster *roster, struct node_record *own)
     for (size_t i = 0; i < n; i++) {
         struct link_info info;
         own->links[i].peer = peers[i];
-        if (roster->links->ops->info(roster->links->self, &peers[i], &info))
-            own->links[i].rtt_us = believed_rtt(roster, &info);
+        own->links[i].clock_ms = 0;
+        if (!roster->links->ops->info(roster->links->self, &peers[i], &info))
+            continue;
+        own->links[i].rtt_us = believed_rtt(roster, &info);
+        if (info.peer_clock_ms <= CLOCK_SAID_MAX)
+            own->links[i].clock_ms = info.peer_clock_ms;
     }
 }
 
@@ -179,29 +185,33 @@ static void publish(struct roster *roster)
                          buffer_view(&roster->self->signed_form));
 }
 
-static bool lists_link(const struct roster_entry *entry, const struct node_id *peer)
+static const struct record_link *link_listed(const struct node_record *record, const struct node_id *peer)
 {
-    for (uint32_t i = 0; entry && i < entry->record.n_links; i++)
-        if (node_id_equal(&entry->record.links[i].peer, peer))
-            return true;
-    return false;
+    for (uint32_t i = 0; i < record->n_links; i++)
+        if (node_id_equal(&record->links[i].peer, peer))
+            return &record->links[i];
+    return NULL;
 }
 
-static bool in_doubt(const struct roster *roster, const struct roster_entry *entry)
+static bool in_grace(const struct roster *roster, const struct roster_entry *entry)
 {
-    return !entry->linked && entry->lost_ms && clock_ms(roster->clock) - entry->lost_ms < ROSTER_DOUBT_MS;
+    return !entry->linked && entry->lost_ms && clock_ms(roster->clock) - entry->lost_ms < entry->grace_ms;
 }
 
-/* `via` tells of a link to `entry`. What it said before it fell silent itself counts for nothing where we have
- * just lost our own: both may have gone at once. */
+/* `via` tells of a link to `entry`. Where we have lost our own, its word may be older than that: both may have
+ * gone at once, or it has not noticed yet. */
 static bool vouches(const struct roster *roster, const struct roster_entry *via,
                     const struct roster_entry *entry)
 {
     struct link_info info;
-    if (!via->linked || via->outlived || !lists_link(via, &entry->record.id))
-        return false;
-    return !in_doubt(roster, entry) || (roster->links->ops->info(roster->links->self, &via->record.id, &info) &&
-                                        clock_ms(roster->clock) - info.heard_ms < ROSTER_WITNESS_MS);
+    const struct record_link *link =
+        via->linked && !via->outlived ? link_listed(&via->record, &entry->record.id) : NULL;
+    if (!link || entry->linked || !entry->lost_ms)
+        return link;
+    if (in_grace(roster, entry))
+        return roster->links->ops->info(roster->links->self, &via->record.id, &info) &&
+               clock_ms(roster->clock) - info.heard_ms < ROSTER_WITNESS_MS;
+    return link->clock_ms >= entry->lost_clock_ms + ROSTER_NEWS_MS;
 }
 
 /* Who is alive follows from links, ours and those that linked peers tell of. */
@@ -221,16 +231,35 @@ static void refresh_alive(struct roster *roster)
     }
 }
 
-/* Nothing else tells that a witness has fallen silent. */
+/* Nothing else tells that a witness has fallen silent, or that the grace is over. */
 static void on_doubt_time(void *arg)
 {
     struct roster *roster = arg;
     bool any = false;
     refresh_alive(roster);
     for (size_t i = 0; i < roster->n; i++)
-        any |= in_doubt(roster, roster->entries[i]);
+        any |= in_grace(roster, roster->entries[i]);
     if (any)
-        clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_WITNESS_MS / 4);
+        clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_GRACE_DUMB_MS / 2);
+}
+
+static void on_testify_time(void *arg)
+{
+    roster_touch(arg);
+}
+
+/* The owner of this record says no more that it has a link with somebody: whether we still have one is news.
+ * Once more later, as what we heard must be later than what the other heard. */
+static void testify(struct roster *roster, const struct node_record *before, const struct node_record *now)
+{
+    for (uint32_t i = 0; i < before->n_links; i++) {
+        const struct roster_entry *about = find(roster, &before->links[i].peer);
+        if (!about || !about->linked || link_listed(now, &about->record.id))
+            continue;
+        roster_touch(roster);
+        clock_timer_set(roster->clock, roster->testify_timer, ROSTER_TESTIFY_MS);
+        return;
+    }
 }
 
 static void on_push(void *arg)
@@ -325,6 +354,7 @@ struct roster *roster_new(const struct clock *clock, const struct links *links, 
     roster->push_timer = clock_timer_new(clock, on_push, roster);
     roster->digest_timer = clock_timer_new(clock, on_digest_time, roster);
     roster->doubt_timer = clock_timer_new(clock, on_doubt_time, roster);
+    roster->testify_timer = clock_timer_new(clock, on_testify_time, roster);
     clock_timer_set(clock, roster->digest_timer, ROSTER_DIGEST_MS);
     roster_touch(roster);
     return roster;
@@ -337,6 +367,7 @@ void roster_free(struct roster *roster)
     clock_timer_free(roster->clock, roster->push_timer);
     clock_timer_free(roster->clock, roster->digest_timer);
     clock_timer_free(roster->clock, roster->doubt_timer);
+    clock_timer_free(roster->clock, roster->testify_timer);
     for (size_t i = 0; i < roster->n; i++)
         entry_free(roster->entries[i]);
     mem_free(roster);
@@ -363,14 +394,16 @@ void roster_on_up(struct roster *roster, const struct node_id *peer)
     roster_touch(roster);
 }
 
-void roster_on_down(struct roster *roster, const struct node_id *peer)
+void roster_on_down(struct roster *roster, const struct link_info *last, enum link_fault fault)
 {
-    struct roster_entry *entry = find(roster, peer);
+    struct roster_entry *entry = find(roster, &last->hello.id);
     if (!entry)
         return;
     entry->linked = entry->outlived = false;
     entry->lost_ms = clock_ms(roster->clock);
-    clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_WITNESS_MS / 4);
+    entry->grace_ms = fault == LINK_FAULT_SILENT ? ROSTER_GRACE_DUMB_MS : ROSTER_GRACE_MS;
+    entry->lost_clock_ms = last->peer_clock_ms;
+    clock_timer_set(roster->clock, roster->doubt_timer, ROSTER_GRACE_DUMB_MS / 2);
     refresh_alive(roster);
     roster_touch(roster);
 }
@@ -406,6 +439,9 @@ static enum status take_record(struct roster *roster, const struct node_id *from
         record_free(&record);
         return STATUS_OK;
     }
+    testify(roster, &entry->record, &record);
+    if (record.epoch > entry->record.epoch)
+        entry->lost_ms = 0; /* another process: what we lost is gone, and so is its clock */
     record_free(&entry->record);
     entry->record = record;
     entry->outlived = false;
@@ -533,7 +569,7 @@ bool roster_linked(const struct roster *roster, const struct node_id *a, const s
         return y->linked;
     if (y->is_self)
         return x->linked;
-    return lists_link(x, b) || lists_link(y, a);
+    return link_listed(&x->record, b) || link_listed(&y->record, a);
 }
 
 uint64_t roster_outdone_epoch(const struct roster *roster)

@@ -10,8 +10,11 @@
  * peer with a link to us and ourselves never give way.
  *
  * alive: ourselves; a peer whose link is up, unless what we have of it is of another process (outlived); a node
- * that a linked peer lists among its links.
- * Owner: the node. Thread: loop. */
+ * that a linked peer, its witness, lists among its links. Of a node whose link with us ended, a witness must
+ * know more than we do: shortly after, that is anybody who is not silent himself; later, who heard it after we
+ * last did, by the node's own clock (record_link.clock_ms), so that slow links and stopped processes cannot
+ * pass for life. Whoever hears that a peer lost one whom he has says anew what he knows. Owner: the node.
+ * Thread: loop. */
 #ifndef SWARM_ROSTER_H
 #define SWARM_ROSTER_H
 
@@ -21,23 +24,28 @@
 
 #define ROSTER_NODES_MAX     1024
 #define ROSTER_DIGEST_MS     2000
-#define ROSTER_PUSH_MS       10               /* changes within this time travel together */
-#define ROSTER_RTT_CHANGE_US 5000             /* and by half: a round trip is told anew */
-#define ROSTER_RTT_QUICK_US  20000            /* more than this is told of a link only ... */
-#define ROSTER_RTT_YOUNG_MS  3000             /* ... that is so old */
-#define ROSTER_DOUBT_MS      3000             /* so long after our own link to a node was lost ... */
-#define ROSTER_WITNESS_MS    1200             /* ... whoever still tells of one must be heard within this */
+#define ROSTER_PUSH_MS       10    /* changes within this time travel together */
+#define ROSTER_RTT_CHANGE_US 5000  /* and by half: a round trip is told anew */
+#define ROSTER_RTT_QUICK_US  20000 /* more than this is told of a link only ... */
+#define ROSTER_RTT_YOUNG_MS  3000  /* ... that is so old */
+#define ROSTER_GRACE_MS      1500  /* so long after our own link to a node closed ... */
+#define ROSTER_GRACE_DUMB_MS 400   /* ... or fell silent, seconds after the last word ... */
+#define ROSTER_WITNESS_MS    1200  /* ... a witness counts who was heard within this, and then ... */
+#define ROSTER_NEWS_MS       600   /* ... one who heard it so much later than we did: a heartbeat more */
+#define ROSTER_TESTIFY_MS    1200  /* a witness tells at once, and again after this: a heartbeat and that */
 #define ROSTER_FORGET_MS     (10 * 60 * 1000) /* a dead node's record is dropped after this */
 
 struct roster_entry {
     struct node_record record;
     struct buffer signed_form; /* as it came */
     bool is_self, linked, alive;
-    bool outlived;       /* linked, but the record is of a later process with its identity, which has gone */
-    uint64_t heard_ms;   /* when a newer record last came, our clock */
-    uint64_t changed_ms; /* when `alive` last changed */
-    uint64_t lost_ms;    /* when our own link to it ended; 0: there was none */
-    struct node_id via;  /* the peer that brought its first record; zero: a link with itself */
+    bool outlived;          /* linked, but the record is of a later process with its identity, which has gone */
+    uint64_t heard_ms;      /* when a newer record last came, our clock */
+    uint64_t changed_ms;    /* when `alive` last changed */
+    uint64_t lost_ms;       /* when our own link to this process of it ended; 0: there was none */
+    uint64_t grace_ms;      /* after that */
+    uint64_t lost_clock_ms; /* what its own clock said when we heard it last */
+    struct node_id via;     /* the peer that brought its first record; zero: a link with itself */
 };
 
 struct roster_events {
@@ -55,7 +63,7 @@ void roster_free(struct roster *roster);
 
 void roster_touch(struct roster *roster); /* our own record changed; published within ROSTER_PUSH_MS */
 void roster_on_up(struct roster *roster, const struct node_id *peer);
-void roster_on_down(struct roster *roster, const struct node_id *peer);
+void roster_on_down(struct roster *roster, const struct link_info *last, enum link_fault fault);
 /* FRAME_RECORD, FRAME_DIGEST, FRAME_WANT. BAD_DATA or REFUSED: the peer broke the rules. */
 enum status roster_on_frame(struct roster *roster, const struct node_id *peer, enum frame_kind kind,
                             struct bytes payload, struct error *err);

@@ -51,6 +51,7 @@ struct record_shard {
 struct record_link {
     struct node_id peer;
     uint32_t rtt_us;
+    uint64_t clock_ms; /* the peer's own clock_ms, when it was heard last; 0: not said */
 };
 
 struct node_record {

@@ -40,6 +40,7 @@ static struct jv *links_to_json(const struct node_record *record)
         struct jv *link = jv_object_new();
         jv_set_hex(link, "peer", record->links[i].peer.bytes, NODE_ID_BYTES);
         jv_set_int(link, "rtt_us", record->links[i].rtt_us);
+        jv_set_int(link, "clock_ms", (int64_t)record->links[i].clock_ms);
         jv_append(array, link);
     }
     return array;
@@ -207,8 +208,11 @@ static bool read_links(struct node_record *out, const struct jv *array)
     out->links = mem_array(n, sizeof *out->links);
     for (size_t i = 0; i < n; i++) {
         uint64_t rtt;
+        out->links[i].clock_ms = 0; /* older programs do not say it */
         if (!jv_get_hex(jv_at(array, i), "peer", out->links[i].peer.bytes, NODE_ID_BYTES) ||
-            !read_int(&rtt, jv_at(array, i), "rtt_us", UINT32_MAX))
+            !read_int(&rtt, jv_at(array, i), "rtt_us", UINT32_MAX) ||
+            (jv_get(jv_at(array, i), "clock_ms") &&
+             !read_int(&out->links[i].clock_ms, jv_at(array, i), "clock_ms", UINT64_MAX)))
             return false;
         out->links[i].rtt_us = (uint32_t)rtt;
     }

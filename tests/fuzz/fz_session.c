@@ -235,8 +235,9 @@ static void change_link(struct session *s, uint8_t which)
         fake_net_connect(&s->links[0], peer);
         roster_on_up(s->roster, &peer->hello.id);
     } else {
+        struct link_info last = {.hello = peer->hello};
         fake_net_cut(&s->links[0], peer, LINK_FAULT_CLOSED);
-        roster_on_down(s->roster, &peer->hello.id);
+        roster_on_down(s->roster, &last, LINK_FAULT_CLOSED);
         commands_on_down(s->commands, &peer->hello.id);
         pipeline_on_down(s->pipeline, &peer->hello.id);
     }

@@ -13,6 +13,18 @@ struct flight { /* a frame, or the news of a link, on its way */
     struct buffer payload;
 };
 
+static struct link_info info_about(const struct fake_links *links, const struct fake_links *to)
+{
+    uint64_t heard_ms = to->quiet_since_ms ? to->quiet_since_ms : clock_ms(&links->net->clock->clock);
+    return (struct link_info){.hello = to->hello,
+                              .address = to->address,
+                              .up_since_ms = links->linked_ms,
+                              .heard_ms = heard_ms,
+                              .peer_clock_ms = heard_ms, /* one clock */
+                              .rtt_us = links->rtt_us > to->rtt_us ? links->rtt_us : to->rtt_us,
+                              .clock_skew_ms = to->skew_ms - links->skew_ms};
+}
+
 static void land(void *arg)
 {
     struct flight *f = arg;
@@ -26,7 +38,8 @@ static void land(void *arg)
         ASSERT(known);
         events->on_up(f->to->ctx, &info);
     } else if (events && !f->is_frame && !f->is_up && !up) {
-        events->on_down(f->to->ctx, &f->from->hello.id, f->fault, link_fault_name(f->fault));
+        struct link_info last = info_about(f->to, f->from);
+        events->on_down(f->to->ctx, &last, f->fault, link_fault_name(f->fault));
     }
     buffer_free(&f->payload);
     mem_free(f);
@@ -117,13 +130,7 @@ static bool info(void *self, const struct node_id *peer, struct link_info *out)
     const struct fake_links *links = self, *to = peer_of(links, peer);
     if (!to)
         return false;
-    *out = (struct link_info){.hello = to->hello,
-                              .address = to->address,
-                              .up_since_ms = links->linked_ms,
-                              .heard_ms =
-                                  to->quiet_since_ms ? to->quiet_since_ms : clock_ms(&links->net->clock->clock),
-                              .rtt_us = links->rtt_us > to->rtt_us ? links->rtt_us : to->rtt_us,
-                              .clock_skew_ms = to->skew_ms - links->skew_ms};
+    *out = info_about(links, to);
     return true;
 }
 

@@ -83,6 +83,7 @@ static void be_up(struct sim_end *end, struct sim_end *peer, uint64_t run)
     side->peer = peer;
     side->run = run;
     side->heard_ms = side->up_since_ms = now_ms(end->net);
+    side->peer_clock_ms = clock_ms(&peer->clock->clock);
     for (uint32_t i = 0; i < end->n_dialers; i++)
         if (node_id_equal(&end->dialers[i]->id, &peer->hello.id)) {
             end->dialers[i]->backoff_ms = 0;
@@ -101,6 +102,21 @@ static void fly(struct sim_flight *f, uint64_t delay_ms)
     f->is_flying = true;
     f->to->n_flying++;
     fake_clock_post(f->to->clock, delay_ms, land, f);
+}
+
+static struct link_info info_about(const struct sim_end *end, const struct sim_end *peer)
+{
+    const struct sim_net *net = end->net;
+    const struct sim_side *side = &end->sides[peer->index];
+    uint64_t rtt_ms =
+        net->paths[end->index][peer->index].delay_ms + net->paths[peer->index][end->index].delay_ms;
+    return (struct link_info){.hello = peer->hello,
+                              .address = net->addresses[peer->index],
+                              .up_since_ms = side->up_since_ms,
+                              .heard_ms = side->heard_ms,
+                              .peer_clock_ms = side->peer_clock_ms,
+                              .rtt_us = (uint32_t)(rtt_ms ? rtt_ms * 1000 : 200),
+                              .clock_skew_ms = peer->clock->wall_offset_ms - end->clock->wall_offset_ms};
 }
 
 static void land(void *arg)
@@ -122,7 +138,8 @@ static void land(void *arg)
         go_down(to, from, f->fault, false);
     } else if (f->what == FLIGHT_DOWN && !to->is_over) {
         note(to, from->index, link_fault_name(f->fault), 0, 0);
-        to->events->on_down(to->ctx, &from->hello.id, f->fault, link_fault_name(f->fault));
+        struct link_info last = info_about(to, from);
+        to->events->on_down(to->ctx, &last, f->fault, link_fault_name(f->fault));
         wake(to, from, true);
     }
     flight_free(f);
@@ -194,7 +211,10 @@ static void on_tick(void *arg)
         struct sim_side *side = &end->sides[i];
         if (!side->is_up)
             continue;
-        if (after_a_stop || is_audible(end, i))
+        bool audible = is_audible(end, i);
+        if (audible)
+            side->peer_clock_ms = clock_ms(&end->net->ends[i]->clock->clock);
+        if (after_a_stop || audible)
             side->heard_ms = now;
         else if (now - side->heard_ms >= LINK_SILENT_MS)
             go_down(end, side->peer, LINK_FAULT_SILENT, true);
@@ -495,16 +515,7 @@ static bool info(void *self, const struct node_id *id, struct link_info *out)
     const struct sim_end *end = self, *peer = linked_peer(end, id);
     if (!peer)
         return false;
-    const struct sim_net *net = end->net;
-    const struct sim_side *side = &end->sides[peer->index];
-    uint64_t rtt_ms =
-        net->paths[end->index][peer->index].delay_ms + net->paths[peer->index][end->index].delay_ms;
-    *out = (struct link_info){.hello = peer->hello,
-                              .address = net->addresses[peer->index],
-                              .up_since_ms = side->up_since_ms,
-                              .heard_ms = side->heard_ms,
-                              .rtt_us = (uint32_t)(rtt_ms ? rtt_ms * 1000 : 200),
-                              .clock_skew_ms = peer->clock->wall_offset_ms - end->clock->wall_offset_ms};
+    *out = info_about(end, peer);
     return true;
 }
 

@@ -25,6 +25,7 @@ struct sim_side { /* one end's view of its link to a peer */
     uint64_t run;         /* of the link: both sides of one link have the same */
     uint64_t coming;      /* the run of a link that the other side has made, its news on the way */
     uint64_t heard_ms, up_since_ms;
+    uint64_t peer_clock_ms;              /* of the peer, when it was heard last */
     uint64_t arrives_ms[2];              /* the last frame on its way to here, by connection */
     struct sim_flight *held, **held_end; /* sent to here, and stuck behind a cut */
 };

@@ -54,11 +54,10 @@ static void rig_on_up(void *ctx, const struct link_info *info)
     roster_on_up(((struct rig *)ctx)->roster, &info->hello.id);
 }
 
-static void rig_on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void rig_on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
-    (void)fault;
     (void)text;
-    roster_on_down(((struct rig *)ctx)->roster, peer);
+    roster_on_down(((struct rig *)ctx)->roster, last, fault);
 }
 
 static void rig_on_frame(void *ctx, const struct node_id *peer, enum frame_kind kind, struct bytes payload)

@@ -36,12 +36,12 @@ struct world {
     uint8_t blob[3 * COMMAND_BLOB_PIECE / 2];
 };
 
-static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
     struct side *side = ctx;
     (void)fault;
     (void)text;
-    commands_on_down(side->commands, peer);
+    commands_on_down(side->commands, &last->hello.id);
 }
 
 static void on_up(void *ctx, const struct link_info *info)

@@ -61,11 +61,10 @@ static void on_up(void *ctx, const struct link_info *info)
     roster_on_up(((struct node *)ctx)->roster, &info->hello.id);
 }
 
-static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
-    (void)fault;
     (void)text;
-    roster_on_down(((struct node *)ctx)->roster, peer);
+    roster_on_down(((struct node *)ctx)->roster, last, fault);
 }
 
 static void on_frame(void *ctx, const struct node_id *peer, enum frame_kind kind, struct bytes payload)

@@ -54,10 +54,10 @@ static void on_up(void *ctx, const struct link_info *info)
     node->last_up = *info;
 }
 
-static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
     struct node *node = ctx;
-    (void)peer;
+    (void)last;
     node->n_down++;
     node->down_fault = fault;
     snprintf(node->text, sizeof node->text, "%s", text);

@@ -51,11 +51,10 @@ static void on_up(void *ctx, const struct link_info *info)
     roster_on_up(((struct node *)ctx)->roster, &info->hello.id);
 }
 
-static void on_down(void *ctx, const struct node_id *peer, enum link_fault fault, const char *text)
+static void on_down(void *ctx, const struct link_info *last, enum link_fault fault, const char *text)
 {
-    (void)fault;
     (void)text;
-    roster_on_down(((struct node *)ctx)->roster, peer);
+    roster_on_down(((struct node *)ctx)->roster, last, fault);
 }
 
 static void on_frame(void *ctx, const struct node_id *peer, enum frame_kind kind, struct bytes payload)
@@ -263,6 +262,55 @@ static void a_silent_witness_vouches_for_nobody_who_was_just_lost(void **state)
     w->nodes[1].links.quiet_since_ms = 0;
     fake_clock_run(&w->clock, ROSTER_WITNESS_MS);
     assert_true(seen(w, 0, 2)->alive); /* it still says so */
+}
+
+/* Node 2 falls silent for nodes 0 and 1, but 1 does not notice: it was stopped, or its link is slow. */
+static void a_witness_who_heard_no_more_than_we_did_vouches_for_nobody(void **state)
+{
+    struct world *w = *state;
+    connect_pair(w, 0, 1);
+    connect_pair(w, 1, 2);
+    connect_pair(w, 0, 2);
+    fake_clock_run(&w->clock, ROSTER_DIGEST_MS + 200);
+    w->nodes[2].links.quiet_since_ms = clock_ms(&w->clock.clock);
+    fake_clock_run(&w->clock, LINK_SILENT_MS);
+    fake_net_cut(&w->nodes[0].links, &w->nodes[2].links, LINK_FAULT_SILENT);
+    fake_clock_run(&w->clock, 100);
+    assert_true(seen(w, 0, 2)->alive); /* 1 may know more, and is being asked */
+    fake_clock_run(&w->clock, ROSTER_GRACE_DUMB_MS + ROSTER_GRACE_DUMB_MS / 2);
+    assert_false(seen(w, 0, 2)->alive);
+    fake_clock_run(&w->clock, 2 * ROSTER_TESTIFY_MS);
+    assert_false(seen(w, 0, 2)->alive); /* 1 says so again, and heard nothing since */
+    w->nodes[2].links.quiet_since_ms = 0;
+    fake_clock_run(&w->clock, 100);
+    roster_touch(w->nodes[1].roster);
+    fake_clock_run(&w->clock, 100);
+    assert_true(seen(w, 0, 2)->alive); /* heard later than we last did */
+}
+
+/* Only our own way to it is cut: others say so before the grace ends, and nobody sees it die in between. */
+static void who_is_heard_by_others_lives_on_without_a_gap(void **state)
+{
+    struct world *w = *state;
+    static const enum link_fault faults[] = {LINK_FAULT_SILENT, LINK_FAULT_CLOSED};
+    connect_pair(w, 0, 1);
+    connect_pair(w, 1, 2);
+    for (size_t i = 0; i < 2; i++) {
+        connect_pair(w, 0, 2);
+        fake_clock_run(&w->clock, ROSTER_DIGEST_MS + 200);
+        if (faults[i] == LINK_FAULT_SILENT) {
+            w->nodes[2].links.quiet_since_ms = clock_ms(&w->clock.clock);
+            fake_clock_run(&w->clock, LINK_SILENT_MS);
+        }
+        fake_net_cut(&w->nodes[0].links, &w->nodes[2].links, faults[i]);
+        fake_clock_run(&w->clock, 5);         /* what 0 heard last is old ... */
+        w->nodes[2].links.quiet_since_ms = 0; /* ... but 1 hears it now */
+        for (uint32_t ms = 0; ms < 2 * ROSTER_TESTIFY_MS; ms += 20) {
+            fake_clock_run(&w->clock, 20);
+            assert_false(seen(w, 0, 2)->linked);
+            assert_true(seen(w, 0, 2)->alive);
+        }
+    }
 }
 
 static void the_dead_are_forgotten_after_their_time(void **state)
@@ -573,6 +621,8 @@ int main(void)
         T(records_pass_through_a_node_between),
         T(alive_is_who_is_linked_or_listed_by_a_linked_peer),
         T(a_silent_witness_vouches_for_nobody_who_was_just_lost),
+        T(a_witness_who_heard_no_more_than_we_did_vouches_for_nobody),
+        T(who_is_heard_by_others_lives_on_without_a_gap),
         T(the_dead_are_forgotten_after_their_time),
         T(a_restart_counts_from_a_higher_epoch),
         T(who_outlives_a_twin_goes_on_after_its_record),
