@@ -36,11 +36,14 @@ static const struct node_id *self_id(const struct readiness *readiness)
     return &roster_self(readiness->roster)->record.id;
 }
 
-/* The origin whose links count: ours, when prompts come in here. */
+/* Where prompts come in, whose links to the first and the last stage count: here, else at the coordinator,
+ * whose probe must come through; zero: nowhere. */
 static struct node_id origin(const struct readiness *readiness)
 {
-    struct node_id nobody = {0};
-    return roster_self(readiness->roster)->record.role == ROLE_SERVE ? *self_id(readiness) : nobody;
+    const struct roster_entry *coordinator = roster_coordinator(readiness->roster);
+    if (roster_self(readiness->roster)->record.role == ROLE_SERVE)
+        return *self_id(readiness);
+    return coordinator ? coordinator->record.id : (struct node_id){0};
 }
 
 struct node_id readiness_prober(const struct readiness *readiness)
@@ -373,18 +376,10 @@ bool readiness_probe_running(const struct readiness *readiness, uint64_t *out_si
 /* --- diagnosis ----------------------------------------------------------------------------------------------
  */
 
-/* Whose way in the explanation is of: ours, else the coordinator's, whose probe must come through. */
-static struct node_id origin_told(const struct readiness *readiness)
-{
-    const struct roster_entry *coordinator = roster_coordinator(readiness->roster);
-    struct node_id from = origin(readiness);
-    return node_id_is_zero(&from) && coordinator ? coordinator->record.id : from;
-}
-
 static void explain_links(const struct readiness *readiness, const struct plan *plan, uint32_t stage,
                           struct finding_list *out)
 {
-    struct node_id from = origin_told(readiness);
+    struct node_id from = origin(readiness);
     const struct node_id *a = &plan->stages[stage].node, *b = &plan->stages[(stage + 1) % plan->n_stages].node;
     if (!node_id_is_zero(&from) && (node_id_equal(a, b) || roster_linked(readiness->roster, a, b)))
         b = &from; /* those two are linked: it is the front door that lacks a link */
@@ -451,7 +446,7 @@ void readiness_explain(const struct readiness *readiness, struct finding_list *o
 {
     struct plan plan;
     uint32_t gap, stage;
-    struct node_id from = origin_told(readiness);
+    struct node_id from = origin(readiness);
     if (!readiness->manifest || readiness_is_ready(readiness) ||
         !plan_make(&plan, &gap, readiness->roster, readiness->manifest))
         return;

@@ -6,7 +6,8 @@
  * nodes' epochs, all states and signatures goes to everybody (FRAME_PROBED) at once and to a peer when
  * its link comes up, and everybody judges it by itself (node/probe.h): a prober's word that all is right counts
  * for nothing. Ready on any node = the last result that came is right, its nodes are alive at those epochs and
- * hold those layers LOADED, and they are linked in order (plan_holds). */
+ * hold those layers LOADED, and they are linked in order and with where prompts come in (plan_holds): a serve
+ * judges by its own links, everybody else by the coordinator's. */
 #ifndef NODE_READINESS_H
 #define NODE_READINESS_H
 

@@ -518,8 +518,11 @@ static void a_coordinator_without_a_link_to_the_plan_is_told(void **state)
     fake_clock_run(&w->rig.clock, 3000);
     settle(w);
     assert_int_equal(explain(w, &list)->code, FINDING_PROBE_FAILED); /* linked: it must only come */
+    assert_int_equal(tell(w, 3, 3, 1), STATUS_OK);
+    assert_true(readiness_is_ready(w->readiness));
     w->rig.says[3].n_links = 0;
     rig_publish(&w->rig, 3);
+    assert_false(readiness_is_ready(w->readiness)); /* 1 and 2 are linked, but no prompt can come in */
     assert_int_equal(explain(w, &list)->code, FINDING_PEER_UNREACHABLE);
     finding_list_free(&list);
 }
