@@ -373,6 +373,11 @@ void roster_free(struct roster *roster)
     mem_free(roster);
 }
 
+static void judge_outlived(struct roster_entry *entry)
+{
+    entry->outlived = entry->linked && entry->linked_epoch && entry->record.epoch > entry->linked_epoch;
+}
+
 void roster_on_up(struct roster *roster, const struct node_id *peer)
 {
     struct roster_entry *entry = find(roster, peer);
@@ -383,9 +388,9 @@ void roster_on_up(struct roster *roster, const struct node_id *peer)
         return;
     }
     struct link_info info;
-    bool has_info = roster->links->ops->info(roster->links->self, peer, &info);
     entry->linked = true;
-    entry->outlived = has_info && info.hello.epoch && entry->record.epoch > info.hello.epoch;
+    entry->linked_epoch = roster->links->ops->info(roster->links->self, peer, &info) ? info.hello.epoch : 0;
+    judge_outlived(entry);
     entry->heard_ms = clock_ms(roster->clock);
     if (roster->self->signed_form.size)
         (void)links_send(roster->links, peer, FRAME_RECORD, buffer_view(&roster->self->signed_form));
@@ -429,7 +434,11 @@ static enum status take_record(struct roster *roster, const struct node_id *from
     struct roster_entry *entry = find(roster, &record.id);
     if (entry && entry->is_self && record.epoch > roster->outdone_epoch)
         roster->outdone_epoch = record.epoch;
+    if (entry && node_id_equal(from, &record.id) && record.epoch > entry->linked_epoch)
+        entry->linked_epoch = record.epoch; /* the same process: its record goes on after another's */
     if (entry && (entry->is_self || !record_is_newer(&record, entry->record.epoch, entry->record.version))) {
+        judge_outlived(entry);
+        refresh_alive(roster);
         record_free(&record);
         return STATUS_OK;
     }
@@ -444,7 +453,7 @@ static enum status take_record(struct roster *roster, const struct node_id *from
         entry->lost_ms = 0; /* another process: what we lost is gone, and so is its clock */
     record_free(&entry->record);
     entry->record = record;
-    entry->outlived = false;
+    judge_outlived(entry);
     buffer_clear(&entry->signed_form);
     buffer_bytes(&entry->signed_form, payload.data, payload.size);
     entry->heard_ms = clock_ms(roster->clock);

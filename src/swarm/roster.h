@@ -39,11 +39,13 @@ struct roster_entry {
     struct node_record record;
     struct buffer signed_form; /* as it came */
     bool is_self, linked, alive;
-    bool outlived;          /* linked, but the record is of a later process with its identity, which has gone */
-    uint64_t heard_ms;      /* when a newer record last came, our clock */
-    uint64_t changed_ms;    /* when `alive` last changed */
-    uint64_t lost_ms;       /* when our own link to this process of it ended; 0: there was none */
-    uint64_t grace_ms;      /* after that */
+    bool outlived; /* linked, but the record is of a later process with its identity, which has gone */
+    uint64_t
+        linked_epoch;    /* of the process at the other end of our link: its hello\'s, or what it said since */
+    uint64_t heard_ms;   /* when a newer record last came, our clock */
+    uint64_t changed_ms; /* when `alive` last changed */
+    uint64_t lost_ms;    /* when our own link to this process of it ended; 0: there was none */
+    uint64_t grace_ms;   /* after that */
     uint64_t lost_clock_ms; /* what its own clock said when we heard it last */
     struct node_id via;     /* the peer that brought its first record; zero: a link with itself */
 };

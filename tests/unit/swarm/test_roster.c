@@ -373,8 +373,16 @@ static void who_outlives_a_twin_goes_on_after_its_record(void **state)
     assert_false(seen(w, 1, 0)->alive); /* the twin's links and shards count for nothing */
     assert_true(says(w, 1, 0, "twin")); /* an older record changes nothing */
     assert_int_equal(roster_outdone_epoch(first), 5);
+    connect_pair(w, 0, 2); /* 2 had no link with the twin, and hears of it later */
+    fake_clock_run(&w->clock, 3 * ROSTER_DIGEST_MS);
+    assert_true(says(w, 2, 0, "first") && seen(w, 2, 0)->alive);
+    connect_pair(w, 1, 2);
+    fake_clock_run(&w->clock, 100);
+    assert_true(says(w, 2, 0, "twin"));
+    assert_false(seen(w, 2, 0)->alive);
     roster_renew(first, 6);
     fake_clock_run(&w->clock, 100);
+    assert_true(says(w, 2, 0, "first") && seen(w, 2, 0)->alive);
     assert_true(says(w, 1, 0, "first"));
     assert_true(seen(w, 1, 0)->alive);
     assert_int_equal(seen(w, 1, 0)->record.epoch, 6);
