@@ -34,7 +34,7 @@ static bool has_avx512(void)
 static bool has_amx(void)
 {
     unsigned a, b, c, d = 0;
-    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1U << 24 && d & 1U << 25 &&
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1U << 22 && d & 1U << 24 &&
            !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
 }
 #elif defined __aarch64__

@@ -5,7 +5,7 @@
 
 #include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
-#include "kernels/x86/tiles.h"
+#include "kernels/x86/open_avx512.h"
 
 #include <immintrin.h>
 
@@ -40,20 +40,6 @@ static ALWAYS_INLINE __m512i dots(__m512i start, const __m512i *w, const int32_t
     for (int i = 0; i < n; i++)
         start = _mm512_dpbusd_epi32(start, w[i], _mm512_set1_epi32(q[i]));
     return start;
-}
-
-/* Keeps a block open; the halves' factors or the minima in more. */
-static ALWAYS_INLINE void keep_open(struct opened *to, const __m512i w[8], const int bias, __m512 scale,
-                                    __m512 more0, __m512 more1)
-{
-    size_t b = to->n_blocks++;
-    __m512i middle = _mm512_set1_epi8((char)(bias < 0 ? 0 : 1 << (bias & 7)));
-    UNROLL(8)
-    for (int i = 0; i < 8; i++)
-        _mm512_store_si512(to->codes[b] + 64 * i, _mm512_sub_epi8(w[i], middle));
-    _mm512_store_ps(to->scale[b], scale);
-    _mm512_store_ps(to->more[b][0], more0);
-    _mm512_store_ps(to->more[b][1], more1);
 }
 
 /* Tokens whose sums are computed side by side: one chain of dot products alone waits for itself, and those of
@@ -100,7 +86,7 @@ static ALWAYS_INLINE void block_plain(struct block_to to, const uint32_t n, cons
 {
     const uint32_t m = n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
     if (n == KEEP_OPEN)
-        keep_open(to.opened, w, bias, w_scale, _mm512_setzero_ps(), _mm512_setzero_ps());
+        keep_open(to.opened, w, bias, w_scale, _mm512_setzero_ps());
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
@@ -118,7 +104,7 @@ static ALWAYS_INLINE void block_min(struct block_to to, const uint32_t n, const 
 {
     const uint32_t m = n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
     if (n == KEEP_OPEN)
-        keep_open(to.opened, w, -1, w_scale, w_min, _mm512_setzero_ps());
+        keep_open(to.opened, w, -1, w_scale, w_min);
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
@@ -139,7 +125,7 @@ static ALWAYS_INLINE void block_halves(struct block_to to, const uint32_t n, con
 {
     const uint32_t m = n < SIDE_BY_SIDE / 2 ? n : SIDE_BY_SIDE / 2;
     if (n == KEEP_OPEN)
-        keep_open(to.opened, w, bias, w_scale, sub_scale[0], sub_scale[1]);
+        keep_scaled_open(to.opened, w, bias, sub_scale, w_scale);
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i half0[SIDE_BY_SIDE / 2], half1[SIDE_BY_SIDE / 2];

@@ -31,7 +31,32 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
     return x;
 }
 
-extern const struct activation_kernels activation_int8_avx2, activation_int8_avx512;
+/* At AMX the values of whole groups follow once more, as bf16, in the order in which they are multiplied: some
+ * blocks of all groups, then the next blocks. So they are read as one stream; a group's own columns lie a power
+ * of two apart for many shapes and would push each other out. */
+#define STEP_BLOCKS 4
+struct group_step {
+    uint16_t *x;       /* [block][token][32] */
+    float *scale;      /* [block][token] */
+    float *scaled_sum; /* [block][token] */
+};
+#define GROUP_BF16_BLOCK       (GROUP_MAX_AVX512 * 32)
+#define GROUP_STEP_BLOCK_BYTES (GROUP_BF16_BLOCK * 2 + 2 * GROUP_MAX_AVX512 * 4)
+static inline struct group_step group_step_at(const void *prepared, uint32_t n_blocks, uint32_t n_tokens,
+                                              uint32_t group, uint32_t step)
+{
+    size_t n_left = n_blocks - (size_t)step * STEP_BLOCKS, n = n_left < STEP_BLOCKS ? n_left : STEP_BLOCKS;
+    size_t n_before = (size_t)step * STEP_BLOCKS * (n_tokens / GROUP_MAX_AVX512) + group * n;
+    struct group_step at;
+    at.x =
+        (uint16_t *)((uintptr_t)prepared + panel_align((size_t)n_tokens * n_blocks * GROUP_INT8_BLOCK_BYTES) +
+                     n_before * GROUP_STEP_BLOCK_BYTES);
+    at.scale = (float *)(void *)(at.x + n * GROUP_BF16_BLOCK);
+    at.scaled_sum = at.scale + n * GROUP_MAX_AVX512;
+    return at;
+}
+
+extern const struct activation_kernels activation_int8_avx2, activation_int8_avx512, activation_int8_amx;
 extern const struct activation_kernels activation_f32_avx2, activation_f32_avx512;
 
 #endif

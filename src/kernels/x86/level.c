@@ -47,5 +47,6 @@ void kernels_init_avx512(struct kernels *k)
 void kernels_init_amx(struct kernels *k)
 {
     kernels_init_avx512(k);
+    set_activations(k, &activation_f32_avx512, &activation_int8_amx);
     X86_TILES_TYPES(INIT_AMX)
 }

@@ -33,7 +33,7 @@ static ALWAYS_INLINE void panel_q6_k(struct block_to to, const uint8_t *panel, u
     }
 }
 MATMUL_AVX512(q6_k)
-MATMUL_AMX(q6_k, BLOCK_HALVES)
+MATMUL_AMX(q6_k, BLOCK_SCALED)
 
 void kernels_init_q6_k_avx512(struct kernels *k)
 {

@@ -1,10 +1,11 @@
-/* tiles - quantised matrices at AMX: the int8 unit multiplies 16 tokens by 16 rows by a block of 32 columns.
+/* tiles - quantised matrices at AMX: its unit multiplies 16 tokens by 16 rows by a block of 32 columns.
  *
- * Panels and activations are those of AVX-512: a group's values of one block are the left operand as they lie,
- * the opened codes of one block the right one. A type's AVX-512 file opens its blocks (matmul_avx512.h); sums
- * are joined to the chains of rule 1 here, in the same order, so the bits are the same. Fewer tokens than a
- * group are left to AVX-512. Internal to kernels.
- * Source: Intel 64 and IA-32 Architectures SDM, volume 1, chapter 18 (TILECFG, TDPBSSD). */
+ * Values and codes are whole numbers of at most eight bits, which bf16 holds exactly, and sums stay below 2^24,
+ * so that the unit's f32 sums are exact in whatever order it adds: they need no conversion, which int8 would,
+ * and the unit takes as long for either. A type's AVX-512 file opens its blocks (matmul_avx512.h); sums are
+ * joined to the chains of rule 1 here, in the same order, so the bits are the same. Fewer tokens than a group
+ * are left to AVX-512. Internal to kernels. Source: Intel 64 and IA-32 Architectures SDM, volume 1, chapter 18
+ * (TILECFG, TDPBF16PS). */
 #ifndef KERNELS_X86_TILES_H
 #define KERNELS_X86_TILES_H
 
@@ -18,15 +19,16 @@
 enum block_kind {
     BLOCK_PLAIN, /* acc = fma(isum, scale * x_scale, acc) */
     BLOCK_MIN,   /* then acc = fma(-min, x_scale * x_sum, acc) */
-    BLOCK_HALVES /* isum of two halves with factors of their own */
+    BLOCK_SCALED /* codes times the whole scales of the block's halves: more than eight bits, so in two parts */
 };
 
 /* Some blocks of a panel. */
 struct opened {
     uint32_t n_blocks;
-    _Alignas(64) int8_t codes[OPENED_BLOCKS][512]; /* signed: what made them unsigned is taken off */
+    _Alignas(
+        64) uint16_t codes[2][OPENED_BLOCKS][512]; /* bf16 [column pair][row][2]: of the block, or its parts */
     _Alignas(64) float scale[OPENED_BLOCKS][PANEL_ROWS];
-    _Alignas(64) float more[OPENED_BLOCKS][2][PANEL_ROWS]; /* min in the first; or the halves' factors */
+    _Alignas(64) float min[OPENED_BLOCKS][PANEL_ROWS];
 };
 
 struct tiles_type {

@@ -198,6 +198,10 @@ static void test_large(void **state)
         p.out_stride = p.n_rows;
         check_problem(&p);
     }
+    struct problem many = {.type = TENSOR_TYPE_Q6_K, .n_rows = 40, .n_cols = 768, .n_tokens = 533};
+    many.x_stride = many.n_cols;
+    many.out_stride = many.n_rows;
+    check_problem(&many);
 }
 
 /* Bytes that no file of good faith holds: infinite scales, NaN. Nothing crashes, levels agree, and a token that
