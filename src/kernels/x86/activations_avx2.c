@@ -1,5 +1,4 @@
-/* Activations for AVX2 and AVX-512, which differ only in how many tokens a group holds; for AMX those of
- * AVX-512 and a copy. */
+/* Activations for AVX2 and AVX-512, which differ only in how many tokens a group holds. */
 #include "kernels/quantise.h"
 #include "kernels/x86/groups.h"
 
@@ -76,57 +75,6 @@ static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32
             block_fill(&to, (size_t)b * g.size + (t - g.first), x + t * x_stride + (size_t)b * 32);
     }
 }
-
-/* --- the copy for AMX ------------------------------------------------------------------------------------- */
-
-static size_t int8_bytes_amx(uint32_t n_cols, uint32_t n_tokens)
-{
-    size_t n_whole = n_tokens / GROUP_MAX_AVX512 * GROUP_MAX_AVX512;
-    return panel_align(int8_bytes(n_cols, n_tokens)) +
-           n_whole * (n_cols / 32) * GROUP_STEP_BLOCK_BYTES / GROUP_MAX_AVX512;
-}
-
-/* Sixteen whole numbers to bf16, which is the upper half of f32. */
-static __m256i to_bf16(const int32_t *four_in_each)
-{
-    __m128i q = _mm_loadu_si128((const __m128i *)four_in_each);
-    __m256 first = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)),
-           second = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(q, 8)));
-    __m256i words = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(first), 16),
-                                        _mm256_srli_epi32(_mm256_castps_si256(second), 16));
-    return _mm256_permute4x64_epi64(words, 0xD8);
-}
-
-static void step_fill(const struct group_step *to, const struct group_int8 *from, uint32_t first, uint32_t n,
-                      uint32_t t)
-{
-    for (size_t b = 0; b < n; b++) {
-        size_t from_at = (first + b) * GROUP_MAX_AVX512 + t, at = b * GROUP_MAX_AVX512 + t;
-        __m256i *x = (__m256i *)(void *)(to->x + at * 32);
-        _mm256_store_si256(x, to_bf16(from->q + from_at * 8));
-        _mm256_store_si256(x + 1, to_bf16(from->q + from_at * 8 + 4));
-        to->scale[at] = from->scale[from_at];
-        to->scaled_sum[at] = from->scaled_sum[from_at];
-    }
-}
-
-static void int8_prepare_amx(void *prepared, const float *x, size_t x_stride, uint32_t n_cols,
-                             uint32_t n_tokens, uint32_t token_first, uint32_t token_end)
-{
-    uint32_t n_blocks = n_cols / 32, n_whole = n_tokens / GROUP_MAX_AVX512 * GROUP_MAX_AVX512;
-
-    int8_prepare(prepared, x, x_stride, n_cols, n_tokens, token_first, token_end, GROUP_MAX_AVX512);
-    for (uint32_t t = token_first; t < token_end && t < n_whole; t++) {
-        struct group g = group_of(t, n_tokens, GROUP_MAX_AVX512);
-        struct group_int8 from = group_int8_at(prepared, n_blocks, g);
-        for (uint32_t b = 0; b < n_blocks; b += STEP_BLOCKS) {
-            struct group_step to =
-                group_step_at(prepared, n_blocks, n_tokens, g.first / GROUP_MAX_AVX512, b / STEP_BLOCKS);
-            step_fill(&to, &from, b, n_blocks - b < STEP_BLOCKS ? n_blocks - b : STEP_BLOCKS, t - g.first);
-        }
-    }
-}
-const struct activation_kernels activation_int8_amx = {int8_bytes_amx, int8_prepare_amx};
 
 /* --- rule 2 --------------------------------------------------------------------------------------------- */
 

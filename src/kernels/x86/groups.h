@@ -31,9 +31,9 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
     return x;
 }
 
-/* At AMX the values of whole groups follow once more, as bf16, in the order in which they are multiplied: some
- * blocks of all groups, then the next blocks. So they are read as one stream; a group's own columns lie a power
- * of two apart for many shapes and would push each other out. */
+/* At AMX those of whole groups are bf16 and lie in the order in which they are multiplied: some blocks of all
+ * groups, then the next blocks. So they are read as one stream; a group's own columns would lie a power of two
+ * apart for many shapes and push each other out. Behind them the last tokens are a buffer of AVX-512's. */
 #define STEP_BLOCKS 4
 struct group_step {
     uint16_t *x;       /* [block][token][32] */
@@ -42,15 +42,17 @@ struct group_step {
 };
 #define GROUP_BF16_BLOCK       (GROUP_MAX_AVX512 * 32)
 #define GROUP_STEP_BLOCK_BYTES (GROUP_BF16_BLOCK * 2 + 2 * GROUP_MAX_AVX512 * 4)
+static inline size_t group_steps_bytes(uint32_t n_blocks, uint32_t n_tokens)
+{
+    return (size_t)(n_tokens / GROUP_MAX_AVX512) * n_blocks * GROUP_STEP_BLOCK_BYTES;
+}
 static inline struct group_step group_step_at(const void *prepared, uint32_t n_blocks, uint32_t n_tokens,
                                               uint32_t group, uint32_t step)
 {
     size_t n_left = n_blocks - (size_t)step * STEP_BLOCKS, n = n_left < STEP_BLOCKS ? n_left : STEP_BLOCKS;
     size_t n_before = (size_t)step * STEP_BLOCKS * (n_tokens / GROUP_MAX_AVX512) + group * n;
     struct group_step at;
-    at.x =
-        (uint16_t *)((uintptr_t)prepared + panel_align((size_t)n_tokens * n_blocks * GROUP_INT8_BLOCK_BYTES) +
-                     n_before * GROUP_STEP_BLOCK_BYTES);
+    at.x = (uint16_t *)((uintptr_t)prepared + n_before * GROUP_STEP_BLOCK_BYTES);
     at.scale = (float *)(void *)(at.x + n * GROUP_BF16_BLOCK);
     at.scaled_sum = at.scale + n * GROUP_MAX_AVX512;
     return at;

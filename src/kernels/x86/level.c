@@ -47,6 +47,9 @@ void kernels_init_avx512(struct kernels *k)
 void kernels_init_amx(struct kernels *k)
 {
     kernels_init_avx512(k);
-    set_activations(k, &activation_f32_avx512, &activation_int8_amx);
+    const struct kernels avx512 = *k;
     X86_TILES_TYPES(INIT_AMX)
+    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++)
+        if (k->types[type].matmul != avx512.types[type].matmul)
+            k->types[type].activation = &activation_int8_amx;
 }

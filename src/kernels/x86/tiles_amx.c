@@ -116,14 +116,35 @@ static ALWAYS_INLINE void run_last_blocks(struct lot *lot, uint32_t panel, size_
     }
 }
 
+/* Asks for a fourth of what is opened of two panels after this. */
+static void fetch_codes(const struct lot *lot, uint32_t panel, size_t block)
+{
+    const struct tiles_type *type = lot->type;
+    uint32_t column = lot->column + OPENED_COLUMNS, row = lot->row;
+    size_t part = type->panel_bytes(OPENED_COLUMNS) / OPENED_BLOCKS * STEP_BLOCKS;
+    size_t panel_bytes = type->panel_bytes(lot->m->n_cols);
+
+    if (column >= lot->m->n_cols) { /* the next lot's; behind the last one is no harm */
+        row += LOT_PANELS * PANEL_ROWS;
+        column = 0;
+    }
+    uintptr_t at = (uintptr_t)lot->m->weights + (row / PANEL_ROWS + panel) * panel_bytes +
+                   type->panel_bytes(column) + block / STEP_BLOCKS * part;
+    for (size_t p = 0; p < STEP_PANELS; p++)
+        for (size_t i = 0; i < part; i += 64)
+            _mm_prefetch((const char *)(at + p * panel_bytes + i), _MM_HINT_T1);
+}
+
 static ALWAYS_INLINE void run_opened(struct lot *lot, const enum block_kind kind)
 {
     for (size_t b = 0; b < lot->opened[0].n_blocks; b += STEP_BLOCKS)
-        for (uint32_t p = 0; p < lot->n_panels; p += STEP_PANELS)
+        for (uint32_t p = 0; p < lot->n_panels; p += STEP_PANELS) {
+            fetch_codes(lot, p, b);
             if (lot->opened[0].n_blocks - b < STEP_BLOCKS)
                 run_last_blocks(lot, p, b, kind);
             else
                 run_pair(lot, p, b, kind);
+        }
 }
 
 static void run_opened_plain(struct lot *lot)
@@ -156,14 +177,18 @@ static void run_columns(struct lot *lot)
     run[type->kind](lot);
 }
 
+/* Tokens' results are far apart: asks for those of some tokens later. */
+#define STORE_AHEAD 6
 static void store_lot(const struct lot *lot, uint32_t row_end)
 {
     for (uint32_t t = lot->token; t < lot->token_end; t++)
         for (uint32_t p = 0; p < lot->n_panels; p++) {
             uint32_t row = lot->row + p * PANEL_ROWS, n = row_end - row;
+            float *out = lot->m->out + t * lot->m->out_stride + row;
             __mmask16 lanes = (__mmask16)(n >= PANEL_ROWS ? 0xFFFFU : (1U << n) - 1);
-            _mm512_mask_storeu_ps(lot->m->out + t * lot->m->out_stride + row, lanes,
-                                  _mm512_load_ps(lot->chains[p][t - lot->token]));
+            _mm512_mask_storeu_ps(out, lanes, _mm512_load_ps(lot->chains[p][t - lot->token]));
+            __builtin_prefetch((const void *)((uintptr_t)out + STORE_AHEAD * lot->m->out_stride * sizeof *out),
+                               1);
         }
 }
 
@@ -188,12 +213,11 @@ static void run_lots(const struct matmul *m, uint32_t row_first, uint32_t row_en
     }
 }
 
-/* A group's place does not depend on what comes behind it, so the last tokens are a buffer of their own. */
 static void run_rest(const struct matmul *m, uint32_t row_first, uint32_t row_end,
                      const struct tiles_type *type, uint32_t n_done)
 {
     struct matmul rest = *m;
-    rest.activations = group_int8_at(m->activations, m->n_cols / 32, (struct group){.first = n_done}).q;
+    rest.activations = (const char *)m->activations + group_steps_bytes(m->n_cols / 32, m->n_tokens);
     rest.n_tokens -= n_done;
     rest.out += n_done * m->out_stride;
     type->rest(&rest, row_first, row_end);
