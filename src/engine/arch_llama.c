@@ -9,7 +9,7 @@ void arch_llama_layer(struct pass *pass, const struct layer_weights *w, uint32_t
     pass_attend(pass, layer);
     ops_attended_add(pass, w);
     if (w->experts)
-        ops_experts_add(pass, w, w->ffn_norm);
+        ops_experts_add(pass, w, w->ffn_norm, GATE_SILU, EXPERTS_OF_ALL);
     else
         ops_gated_add(pass, &w->ffn, w->ffn_norm);
 }

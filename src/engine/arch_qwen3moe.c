@@ -7,5 +7,5 @@ void arch_qwen3moe_layer(struct pass *pass, const struct layer_weights *w, uint3
     pass_store(pass, w, layer, ROPE_HALVES);
     pass_attend(pass, layer);
     ops_attended_add(pass, w);
-    ops_experts_add(pass, w, w->ffn_norm);
+    ops_experts_add(pass, w, w->ffn_norm, GATE_SILU, EXPERTS_OF_ALL);
 }

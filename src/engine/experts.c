@@ -27,8 +27,8 @@ static uint32_t n_pairs_of(const struct expert_buffers *x, uint32_t expert)
 /* --- who takes what ----------------------------------------------------------------------------------------
  */
 
-/* The likeliest n, by ascending id; of equals the lower id. */
-static void choose(uint32_t *ids, uint32_t n, const float *probabilities, uint32_t n_experts)
+/* Those of the n largest scores, by ascending id; of equals the lower id. */
+static void choose(uint32_t *ids, uint32_t n, const float *scores, uint32_t n_experts)
 {
     for (uint32_t i = 0; i < n; i++) {
         uint32_t best = NO_EXPERT, at = i;
@@ -36,7 +36,7 @@ static void choose(uint32_t *ids, uint32_t n, const float *probabilities, uint32
             bool is_taken = false;
             for (uint32_t k = 0; k < i; k++)
                 is_taken = is_taken || ids[k] == e;
-            if (!is_taken && (best == NO_EXPERT || probabilities[e] > probabilities[best]))
+            if (!is_taken && (best == NO_EXPERT || scores[e] > scores[best]))
                 best = e;
         }
         for (; at > 0 && ids[at - 1] > best; at--)
@@ -45,11 +45,11 @@ static void choose(uint32_t *ids, uint32_t n, const float *probabilities, uint32
     }
 }
 
-static void route_row(const struct pass *pass, uint32_t row)
+static void route_row_of_all(const struct pass *pass, uint32_t row)
 {
     const struct expert_buffers *x = &pass->buffers->experts;
     uint32_t n_experts = pass->hparams->n_experts, n = n_used(pass);
-    float *probabilities = x->probabilities + (size_t)row * n_experts, *shares = x->shares + (size_t)row * n;
+    float *probabilities = x->scores + (size_t)row * n_experts, *shares = x->shares + (size_t)row * n;
     uint32_t *ids = x->ids + (size_t)row * n;
     float sum = 0;
 
@@ -59,6 +59,20 @@ static void route_row(const struct pass *pass, uint32_t row)
         sum += probabilities[ids[i]];
     for (uint32_t i = 0; i < n; i++)
         shares[i] = probabilities[ids[i]] / sum;
+}
+
+static void route_row_of_taken(const struct pass *pass, uint32_t row)
+{
+    const struct expert_buffers *x = &pass->buffers->experts;
+    uint32_t n_experts = pass->hparams->n_experts, n = n_used(pass);
+    const float *scores = x->scores + (size_t)row * n_experts;
+    float *shares = x->shares + (size_t)row * n;
+    uint32_t *ids = x->ids + (size_t)row * n;
+
+    choose(ids, n, scores, n_experts);
+    for (uint32_t i = 0; i < n; i++)
+        shares[i] = scores[ids[i]];
+    pass->kernels->softmax(shares, n);
 }
 
 /* Numbers the pairs by expert. In one part: it only counts. */
@@ -125,6 +139,7 @@ static uint8_t *prepared_at(const struct pass *pass, uint8_t *prepared, const st
 struct expert_part {
     const struct pass *pass;
     const struct gated *experts;
+    enum gate_act act;
     uint32_t rows_a_part, parts_an_expert;
 };
 
@@ -194,6 +209,7 @@ static void multiply(const struct pass *pass, const struct matrix *m, uint8_t *p
                          .out = out + (size_t)x->first_pair[expert] * m->n_rows,
                          .out_stride = m->n_rows};
     pass->kernels->types[m->type].matmul(&job, first, end);
+    pass_add_bias(pass->kernels, m, job.out, job.n_tokens, first, end);
 }
 
 static void multiply_gate_up(void *arg, uint32_t index, uint32_t worker)
@@ -213,7 +229,7 @@ static void multiply_gate_up(void *arg, uint32_t index, uint32_t worker)
     multiply(pass, &e->up, x->prepared[input_of_up(pass, e)], at, x->up, first, end);
     for (uint32_t pair = x->first_pair[expert]; pair < x->first_pair[expert + 1]; pair++) {
         float *gate = x->gate + (size_t)pair * n_ff + first;
-        pass->kernels->swiglu(gate, gate, x->up + (size_t)pair * n_ff + first, end - first);
+        pass_gate(pass->kernels, part->act, gate, gate, x->up + (size_t)pair * n_ff + first, end - first);
     }
 }
 
@@ -256,17 +272,18 @@ static void add_row(const struct pass *pass, uint32_t row)
                               n_embd);
 }
 
-void ops_experts_add(struct pass *pass, const struct layer_weights *w, const float *norm)
+void ops_experts_add(struct pass *pass, const struct layer_weights *w, const float *norm, enum gate_act act,
+                     enum expert_shares shares)
 {
     const struct pass_buffers *b = pass->buffers;
     const struct matrix *router[] = {&w->router};
-    const struct product probabilities = {&w->router, b->experts.probabilities};
+    const struct product scores = {&w->router, b->experts.scores};
     const struct gated *first = &w->experts[0]; /* all have the same types and shapes */
-    struct expert_part part = {.pass = pass, .experts = w->experts};
+    struct expert_part part = {.pass = pass, .experts = w->experts, .act = act};
 
     pass_input(pass, b->x, norm, pass->hparams->n_embd, router, 1);
-    pass_multiply(pass, &probabilities, 1);
-    pass_each_row(pass, route_row);
+    pass_multiply(pass, &scores, 1);
+    pass_each_row(pass, shares == EXPERTS_OF_ALL ? route_row_of_all : route_row_of_taken);
     crew_share(pass->crew, 1, gather, pass);
     crew_share(pass->crew, n_active_max(pass), prepare_gate_up, &part);
     share(pass, &part, &first->gate, pass_gated_panel(pass, &first->gate, &first->up), multiply_gate_up);

@@ -2,9 +2,11 @@
  * memory that they need. Internal to the engine.
  *
  * Tokens are gathered by expert, so that an expert's matrices are read once for a batch. The rule (DESIGN
- * section 8): probabilities are the softmax of the router's product, the likeliest n_experts_used are taken, of
- * equals the lower id; a share is the probability divided by the sum of those taken, added by ascending id;
- * results are added by ascending id, each as fma(result, share, sum). */
+ * section 8): n_experts_used are taken, of equals the lower id, and results are added by ascending id, each as
+ * fma(result, share, sum).
+ * EXPERTS_OF_ALL: the likeliest by the softmax of the router's product; a share is the probability divided by
+ * the sum of those taken, added by ascending id. EXPERTS_OF_TAKEN: those of the largest products; shares are
+ * the softmax of the products taken, in ascending order of ids. */
 #ifndef ENGINE_EXPERTS_H
 #define ENGINE_EXPERTS_H
 
@@ -13,9 +15,11 @@
 
 struct activation_kernels;
 
+enum expert_shares { EXPERTS_OF_ALL, EXPERTS_OF_TAKEN };
+
 /* A pair is one row of the batch and one of its experts; pairs are numbered by expert, then by row. */
 struct expert_buffers {
-    float *probabilities; /* [n_rows][n_experts] */
+    float *scores;        /* [n_rows][n_experts]: the router's product */
     uint32_t *ids;        /* [n_rows][n_used], ascending; then the pairs' numbers */
     float *shares;        /* [n_rows][n_used] */
     uint32_t *rows;       /* [pairs] */

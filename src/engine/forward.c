@@ -73,8 +73,8 @@ static void free_buffers(struct forward *f)
     void *blocks[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
                       b->v,   b->attended,  b->gate,      b->up,       b->cos,
                       b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
-    void *of_experts[] = {x->probabilities, x->shares, x->ids, x->rows,        x->first_pair, x->active,
-                          x->gate,          x->up,     x->out, x->prepared[0], x->prepared[1]};
+    void *of_experts[] = {x->scores, x->shares, x->ids, x->rows,        x->first_pair, x->active,
+                          x->gate,   x->up,     x->out, x->prepared[0], x->prepared[1]};
 
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         mem_free(blocks[i]);
@@ -130,7 +130,7 @@ static void make_expert_buffers(struct forward *f, const struct hparams *hp, uin
     struct expert_buffers *x = &f->buffers.experts;
     uint32_t n_pairs = n_rows * hp->n_experts_used;
 
-    x->probabilities = take_floats(f, n_rows, hp->n_experts, ok);
+    x->scores = take_floats(f, n_rows, hp->n_experts, ok);
     x->shares = take_floats(f, n_pairs, 1, ok);
     x->ids = take(f, n_pairs * sizeof *x->ids, ok);
     x->rows = take(f, n_pairs * sizeof *x->rows, ok);

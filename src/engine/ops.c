@@ -8,6 +8,7 @@ arch_layer_fn arch_layer(enum arch arch)
         [ARCH_GEMMA2] = arch_gemma2_layer,   [ARCH_GEMMA3] = arch_gemma3_layer,
         [ARCH_PHI3] = arch_phi3_layer,       [ARCH_OLMO2] = arch_olmo2_layer,
         [ARCH_GRANITE] = arch_granite_layer, [ARCH_SMOLLM3] = arch_smollm3_layer,
+        [ARCH_GPTOSS] = arch_gptoss_layer,
     };
     ASSERT((unsigned)arch < ARCH_COUNT);
     return layers[arch];

@@ -20,6 +20,7 @@ void arch_phi3_layer(struct pass *pass, const struct layer_weights *w, uint32_t 
 void arch_olmo2_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_granite_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 void arch_smollm3_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
+void arch_gptoss_layer(struct pass *pass, const struct layer_weights *w, uint32_t layer);
 
 /* q, k and v of x, normed first unless norm is NULL. */
 void ops_qkv(struct pass *pass, const struct layer_weights *w, const float *norm);
@@ -32,6 +33,7 @@ void ops_gated_add(struct pass *pass, const struct gated *ffn, const float *norm
 /* product = the same. norm may be NULL. */
 void ops_gated(struct pass *pass, const struct gated *ffn, const float *norm, enum gate_act act);
 /* x += the experts of norm(x) (experts.h) */
-void ops_experts_add(struct pass *pass, const struct layer_weights *w, const float *norm);
+void ops_experts_add(struct pass *pass, const struct layer_weights *w, const float *norm, enum gate_act act,
+                     enum expert_shares shares);
 
 #endif

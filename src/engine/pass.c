@@ -183,6 +183,15 @@ struct multiply_part {
     enum gate_act act; /* AFTER_GATE */
 };
 
+void pass_add_bias(const struct kernels *kernels, const struct matrix *m, float *out, uint32_t n_tokens,
+                   uint32_t first, uint32_t end)
+{
+    for (uint32_t t = 0; m->bias && t < n_tokens; t++) {
+        float *at = out + (size_t)t * m->n_rows + first;
+        kernels->add(at, at, m->bias + first, end - first);
+    }
+}
+
 static void multiply_rows(const struct multiply_part *part, const struct product *product, uint32_t first,
                           uint32_t end)
 {
@@ -195,6 +204,23 @@ static void multiply_rows(const struct multiply_part *part, const struct product
                          .out = product->out,
                          .out_stride = m->n_rows};
     part->pass->kernels->types[m->type].matmul(&job, first, end);
+    pass_add_bias(part->pass->kernels, m, product->out, part->pass->n_rows, first, end);
+}
+
+void pass_gate(const struct kernels *k, enum gate_act act, float *out, const float *gate, const float *up,
+               size_t n)
+{
+    switch (act) {
+    case GATE_SILU:
+        k->swiglu(out, gate, up, n);
+        break;
+    case GATE_GELU:
+        k->geglu(out, gate, up, n);
+        break;
+    case GATE_SILU_LIMITED:
+        k->swiglu_limited(out, gate, up, n);
+        break;
+    }
 }
 
 /* What follows the product on the same rows, while they are in the cache. */
@@ -209,7 +235,7 @@ static void finish_rows(const struct multiply_part *part, uint32_t first, uint32
         if (part->after == AFTER_ADD)
             k->add_scaled(part->x + at, out, part->pass->hparams->residual_scale, n);
         else
-            (part->act == GATE_GELU ? k->geglu : k->swiglu)(out, out, part->products[1].out + at, n);
+            pass_gate(k, part->act, out, out, part->products[1].out + at, n);
     }
 }
 

@@ -42,7 +42,7 @@ struct pass {
     uint32_t n_ctx;       /* positions that one of them may have */
 };
 
-enum gate_act { GATE_SILU, GATE_GELU };
+enum gate_act { GATE_SILU, GATE_GELU, GATE_SILU_LIMITED };
 
 struct product {
     const struct matrix *matrix;
@@ -59,7 +59,8 @@ void pass_end(struct pass *pass);
 /* Readies `x` [n_rows][n_cols] as the input of these matrices; with `norm`, RMS norm of it instead. */
 void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n_cols,
                 const struct matrix *const *matrices, uint32_t n_matrices);
-/* Products of the input that was readied for these matrices, at most 3. */
+/* Products of the input that was readied for these matrices, at most 3. Here and below, a matrix that has a
+ * bias adds it. */
 void pass_multiply(struct pass *pass, const struct product *products, uint32_t n_products);
 /* x += product of the readied input, times the model's residual scale. */
 void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x);
@@ -69,8 +70,7 @@ void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const str
 /* x += residual scale * RMS norm of `product`. */
 void pass_norm_add(struct pass *pass, const float *norm);
 
-/* Adds biases to q, k and v, norms and turns the heads of q and k, as far as the model does, and stores k and
- * v. */
+/* Norms and turns the heads of q and k, as far as the model does, and stores k and v. */
 void pass_store(struct pass *pass, const struct layer_weights *weights, uint32_t layer, enum rope_style style);
 /* attended from q and what was stored up to each row's position, as far back as the layer sees. */
 void pass_attend(struct pass *pass, uint32_t layer);

@@ -48,12 +48,6 @@ static void norm_heads(const struct pass *pass, float *heads, uint32_t n_heads, 
                                 pass->hparams->norm_eps);
 }
 
-static void add_bias(const struct pass *pass, float *x, const float *bias, size_t n)
-{
-    if (bias)
-        pass->kernels->add(x, x, bias, n);
-}
-
 static void turn_heads(const struct layer_part *part, uint32_t row, float *q, float *k)
 {
     const struct hparams *hp = part->pass->hparams;
@@ -81,9 +75,6 @@ static void store_row(const struct layer_part *part, uint32_t row)
     float *q = pass->buffers->q + row * n_q, *k = pass->buffers->k + row * n_k,
           *v = pass->buffers->v + row * n_v;
 
-    add_bias(pass, q, w->q_bias, n_q);
-    add_bias(pass, k, w->k_bias, n_k);
-    add_bias(pass, v, w->v_bias, n_v);
     norm_heads(pass, q, hp->n_heads, hp->head_dim_k, w->q_norm);
     norm_heads(pass, k, hp->n_kv_heads, hp->head_dim_k, w->k_norm);
     turn_heads(part, row, q, k);
@@ -130,7 +121,8 @@ static void attend_rows(const struct layer_part *part, const struct batch_span *
                                   .n_heads = hp->n_heads,
                                   .window = hparams_layer_window(hp, part->layer),
                                   .scale = hp->attn_scale,
-                                  .softcap = hp->attn_softcap};
+                                  .softcap = hp->attn_softcap,
+                                  .sinks = pass_layer(pass, part->layer)->attn_sinks};
     struct attention_queries queries = {.q = b->q + first * q_stride,
                                         .q_stride = q_stride,
                                         .positions = pass->batch->positions + first,

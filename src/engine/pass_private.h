@@ -26,4 +26,11 @@ uint32_t pass_rows_a_part(const struct pass *pass, const struct matrix *m, uint3
 /* Rows that are whole panels of both. */
 uint32_t pass_gated_panel(const struct pass *pass, const struct matrix *gate, const struct matrix *up);
 
+/* Rows [first, end) of m's product, for n_tokens that lie m->n_rows apart: adds the bias, if any. */
+void pass_add_bias(const struct kernels *kernels, const struct matrix *m, float *out, uint32_t n_tokens,
+                   uint32_t first, uint32_t end);
+/* out = act(gate) * up; out may be one of them. */
+void pass_gate(const struct kernels *kernels, enum gate_act act, float *out, const float *gate, const float *up,
+               size_t n);
+
 #endif

@@ -155,6 +155,9 @@ static void place_qkv(struct loader *loader, uint32_t layer, struct layer_weight
         out->k = place_matrix(loader, TENSOR_ATTN_K, layer);
         out->v = place_matrix(loader, TENSOR_ATTN_V, layer);
     }
+    out->q.bias = place_vector(loader, TENSOR_ATTN_Q_BIAS, layer);
+    out->k.bias = place_vector(loader, TENSOR_ATTN_K_BIAS, layer);
+    out->v.bias = place_vector(loader, TENSOR_ATTN_V_BIAS, layer);
 }
 
 static void place_feed_forward(struct loader *loader, uint32_t layer, struct gated *out)
@@ -172,6 +175,21 @@ static void place_feed_forward(struct loader *loader, uint32_t layer, struct gat
     out->down = place_matrix(loader, TENSOR_FFN_DOWN, layer);
 }
 
+/* Each expert's row of the biases, NULL where there are none. */
+static void place_expert_biases(struct loader *loader, uint32_t layer, struct gated *experts)
+{
+    const struct hparams *hp = &loader->weights->hparams;
+    const float *gate = place_vector(loader, TENSOR_EXPERTS_GATE_BIAS, layer);
+    const float *up = place_vector(loader, TENSOR_EXPERTS_UP_BIAS, layer);
+    const float *down = place_vector(loader, TENSOR_EXPERTS_DOWN_BIAS, layer);
+
+    for (uint32_t e = 0; e < hp->n_experts; e++) {
+        experts[e].gate.bias = gate ? gate + (size_t)e * hp->n_ff : NULL;
+        experts[e].up.bias = up ? up + (size_t)e * hp->n_ff : NULL;
+        experts[e].down.bias = down ? down + (size_t)e * hp->n_embd : NULL;
+    }
+}
+
 static void place_experts(struct loader *loader, uint32_t layer, struct layer_weights *out)
 {
     struct weights *w = loader->weights;
@@ -180,12 +198,14 @@ static void place_experts(struct loader *loader, uint32_t layer, struct layer_we
     if (!n_experts)
         return;
     out->router = place_matrix(loader, TENSOR_FFN_ROUTER, layer);
+    out->router.bias = place_vector(loader, TENSOR_FFN_ROUTER_BIAS, layer);
     out->experts = w->experts + (size_t)(layer - w->span.first_layer) * n_experts;
     for (uint32_t e = 0; e < n_experts; e++)
         out->experts[e] = (struct gated){
             .gate = place_rows(loader, TENSOR_EXPERTS_GATE, layer, (uint64_t)e * n_ff, n_ff),
             .up = place_rows(loader, TENSOR_EXPERTS_UP, layer, (uint64_t)e * n_ff, n_ff),
             .down = place_rows(loader, TENSOR_EXPERTS_DOWN, layer, (uint64_t)e * n_embd, n_embd)};
+    place_expert_biases(loader, layer, out->experts);
 }
 
 /* What one token reads of a layer: of the experts, those that it takes. */
@@ -203,12 +223,11 @@ static void place_layer(struct loader *loader, uint32_t layer, struct layer_weig
 {
     out->attn_norm = place_vector(loader, TENSOR_ATTN_NORM, layer);
     place_qkv(loader, layer, out);
-    out->q_bias = place_vector(loader, TENSOR_ATTN_Q_BIAS, layer);
-    out->k_bias = place_vector(loader, TENSOR_ATTN_K_BIAS, layer);
-    out->v_bias = place_vector(loader, TENSOR_ATTN_V_BIAS, layer);
     out->q_norm = place_vector(loader, TENSOR_ATTN_Q_NORM, layer);
     out->k_norm = place_vector(loader, TENSOR_ATTN_K_NORM, layer);
+    out->attn_sinks = place_vector(loader, TENSOR_ATTN_SINKS, layer);
     out->attn_output = place_matrix(loader, TENSOR_ATTN_OUTPUT, layer);
+    out->attn_output.bias = place_vector(loader, TENSOR_ATTN_OUTPUT_BIAS, layer);
     out->attn_post_norm = place_vector(loader, TENSOR_ATTN_POST_NORM, layer);
     out->ffn_norm = place_vector(loader, TENSOR_FFN_NORM, layer);
     place_feed_forward(loader, layer, &out->ffn);

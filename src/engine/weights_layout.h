@@ -14,6 +14,7 @@ struct matrix {
     enum tensor_type type;
     uint32_t n_rows, n_cols; /* outputs, inputs */
     const void *packed;      /* NULL: not here */
+    const float *bias;       /* [n_rows] added to the product; NULL: none */
 };
 
 struct gated { /* a gated feed-forward, of a layer or of one expert */
@@ -22,7 +23,7 @@ struct gated { /* a gated feed-forward, of a layer or of one expert */
 
 struct layer_weights { /* NULL: not in this architecture, or optional and absent */
     const float *attn_norm, *attn_post_norm, *ffn_norm, *ffn_post_norm;
-    const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;
+    const float *q_norm, *k_norm, *attn_sinks;
     struct matrix q, k, v, attn_output;
     struct gated ffn;
     struct matrix router;

@@ -83,6 +83,19 @@ static void tiles_seen(const struct attention *a, const struct attention_queries
     }
 }
 
+/* For each token of the queries, the heads of one kv head: what sinks add to their partials. */
+static void fill_sinks(float *partials, const struct attention *a, uint32_t kv_head, uint32_t n_tokens)
+{
+    uint32_t group = a->n_heads / a->layout.n_kv_heads;
+    size_t n_floats = attention_partial_floats(a->layout.head_dim_v);
+
+    attention_partials_clear(partials, n_tokens * group, a->layout.head_dim_v);
+    for (uint32_t i = 0; i < n_tokens * group; i++) {
+        partials[i * n_floats] = a->sinks[kv_head * group + i % group];
+        partials[i * n_floats + 1] = 1;
+    }
+}
+
 void kernels_attend(const struct kernels *k, const struct attention *a, void *const *tiles, uint32_t kv_head,
                     const struct attention_queries *queries, float *out, size_t out_stride, float *scratch)
 {
@@ -97,6 +110,10 @@ void kernels_attend(const struct kernels *k, const struct attention *a, void *co
         k->attend_tile(&one, tiles[i], i, kv_head, queries, i == first ? whole : part);
         if (i > first)
             k->attend_merge(whole, part, n, a->layout.head_dim_v);
+    }
+    if (a->sinks) {
+        fill_sinks(part, a, kv_head, queries->n_tokens);
+        k->attend_merge(whole, part, n, a->layout.head_dim_v);
     }
     for (uint32_t i = 0; i < n; i++) {
         float *to = out + i / group * out_stride + ((size_t)kv_head * group + i % group) * a->layout.head_dim_v;

@@ -65,7 +65,7 @@ struct type_kernels {
  * Keys and values of one layer lie in tiles of KV_TILE_POSITIONS absolute positions; position p is in tile
  * p / 64. Each tile gives a partial result for each query, partials are merged in ascending order of tiles,
  * starting with the first tile that a query sees or any before it. A tile needs no initialisation: what was
- * not stored has no influence. */
+ * not stored has no influence. A sink is merged behind the last tile, as a partial of sum 1 without values. */
 
 #define KV_TILE_POSITIONS 64
 
@@ -84,6 +84,7 @@ struct attention {
     uint32_t n_heads;      /* a multiple of n_kv_heads */
     uint32_t window;       /* a query at p sees positions above p - window, up to p; 0: all up to p */
     float scale;           /* of the scores, 1 / sqrt(head_dim_k) mostly */
+    const float *sinks;    /* [n_heads] a score more for each query, of no value: takes its part; NULL: none */
     float softcap;         /* scaled scores become softcap * tanh(score / softcap); 0: they stay */
     const void *next_tile; /* what attend_tile will be asked for next, to be fetched meanwhile; NULL is fine */
 };
@@ -107,11 +108,13 @@ struct kernels {
     /* out = x / sqrt(mean(x^2) + eps) * weight; out may be x. */
     void (*rms_norm)(float *out, const float *x, const float *weight, uint32_t n, float eps);
     void (*add)(float *out, const float *a, const float *b,
-                size_t n); /* out may be a or b; mul and swiglu too */
+                size_t n); /* out may be a or b; mul and gates too */
     void (*mul)(float *out, const float *a, const float *b, size_t n);
     void (*add_scaled)(float *out, const float *x, float scale, size_t n);    /* out = fma(x, scale, out) */
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n); /* gate / (1 + exp(-gate)) * up */
     void (*geglu)(float *out, const float *gate, const float *up, size_t n);  /* gelu(gate), by tanh, * up */
+    /* x / (1 + exp(-1.702 x)) * (y + 1), x = min(gate, 7), y = up within -7 and 7 */
+    void (*swiglu_limited)(float *out, const float *gate, const float *up, size_t n);
     void (*softcap)(float *x, float cap, size_t n); /* cap * tanh(x / cap), in place */
     void (*softmax)(float *x, uint32_t n);          /* in place, n > 0 */
     /* Turns the first n_rot values of each head by the angles of kernels/rope.h (n_rot / 2 of each). */

@@ -10,10 +10,10 @@
 #include <string.h>
 
 static const char *const arch_names[ARCH_COUNT] = {
-    [ARCH_LLAMA] = "llama",       [ARCH_QWEN2] = "qwen2",   [ARCH_QWEN3] = "qwen3",
-    [ARCH_QWEN3MOE] = "qwen3moe", [ARCH_GEMMA2] = "gemma2", [ARCH_GEMMA3] = "gemma3",
-    [ARCH_PHI3] = "phi3",         [ARCH_OLMO2] = "olmo2",   [ARCH_GRANITE] = "granite",
-    [ARCH_SMOLLM3] = "smollm3",
+    [ARCH_LLAMA] = "llama",       [ARCH_QWEN2] = "qwen2",    [ARCH_QWEN3] = "qwen3",
+    [ARCH_QWEN3MOE] = "qwen3moe", [ARCH_GEMMA2] = "gemma2",  [ARCH_GEMMA3] = "gemma3",
+    [ARCH_PHI3] = "phi3",         [ARCH_OLMO2] = "olmo2",    [ARCH_GRANITE] = "granite",
+    [ARCH_SMOLLM3] = "smollm3",   [ARCH_GPTOSS] = "gpt-oss",
 };
 
 const char *arch_name(enum arch arch)

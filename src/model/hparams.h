@@ -31,6 +31,7 @@ enum arch {
     ARCH_OLMO2,
     ARCH_GRANITE,
     ARCH_SMOLLM3,
+    ARCH_GPTOSS,
     ARCH_COUNT
 };
 

@@ -99,13 +99,38 @@ static enum status read_smollm3(struct hparams_source *s, struct hparams *h)
     return no_experts(s, h);
 }
 
+/* One set of frequencies for all layers, and heads that turn as a whole. */
+static enum status read_gptoss(struct hparams_source *s, struct hparams *h)
+{
+    float base_local;
+    enum status status;
+    if (!h->n_experts) {
+        hparams_key(s, "expert_count");
+        return hparams_missing(s);
+    }
+    (void)((status = hparams_u32(s, "expert_feed_forward_length", 1, MODEL_FF_MAX, &h->n_ff)) ||
+           (status = hparams_u32(s, "attention.sliding_window", 1, MODEL_CTX_MAX, &h->window)) ||
+           (status = hparams_u32_or(s, "attention.sliding_window_pattern", 2, 1, MODEL_LAYERS_MAX,
+                                    &h->window_period)) ||
+           (status = hparams_f32_or(s, "rope.freq_base_swa", h->rope_freq_base, 1.0F, 1e12F, &base_local)));
+    if (status)
+        return status;
+    if (base_local != h->rope_freq_base)
+        return hparams_unsupported(s, "frequencies of their own for layers with a window");
+    hparams_key(s, "rope.dimension_count");
+    return h->n_rot == h->head_dim_k && h->n_rot == h->head_dim_v
+               ? STATUS_OK
+               : hparams_unsupported(s, "heads of another size");
+}
+
 enum status hparams_read_arch(struct hparams_source *source, struct hparams *h)
 {
     static enum status (*const readers[ARCH_COUNT])(struct hparams_source *, struct hparams *) = {
         [ARCH_LLAMA] = read_llama,       [ARCH_QWEN2] = no_experts,     [ARCH_QWEN3] = no_experts,
         [ARCH_QWEN3MOE] = read_qwen3moe, [ARCH_GEMMA2] = read_gemma2,   [ARCH_GEMMA3] = read_gemma3,
         [ARCH_OLMO2] = read_olmo2,       [ARCH_GRANITE] = read_granite, [ARCH_SMOLLM3] = read_smollm3,
-        [ARCH_PHI3] = no_experts, /* attention.sliding_window is ignored, as llama.cpp does */
+        [ARCH_GPTOSS] = read_gptoss,     [ARCH_PHI3] = no_experts, /* attention.sliding_window is ignored, as
+                                                                      llama.cpp does */
 
     };
     return readers[h->arch](source, h);

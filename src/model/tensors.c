@@ -26,7 +26,9 @@ static const char *const role_names[TENSOR_ROLE_COUNT] = {
     [TENSOR_ATTN_V_BIAS] = "attn_v.bias",
     [TENSOR_ATTN_Q_NORM] = "attn_q_norm.weight",
     [TENSOR_ATTN_K_NORM] = "attn_k_norm.weight",
+    [TENSOR_ATTN_SINKS] = "attn_sinks.weight",
     [TENSOR_ATTN_OUTPUT] = "attn_output.weight",
+    [TENSOR_ATTN_OUTPUT_BIAS] = "attn_output.bias",
     [TENSOR_ATTN_POST_NORM] = "post_attention_norm.weight",
     [TENSOR_FFN_NORM] = "ffn_norm.weight",
     [TENSOR_FFN_GATE] = "ffn_gate.weight",
@@ -34,9 +36,13 @@ static const char *const role_names[TENSOR_ROLE_COUNT] = {
     [TENSOR_FFN_UP] = "ffn_up.weight",
     [TENSOR_FFN_POST_NORM] = "post_ffw_norm.weight",
     [TENSOR_FFN_ROUTER] = "ffn_gate_inp.weight",
+    [TENSOR_FFN_ROUTER_BIAS] = "ffn_gate_inp.bias",
     [TENSOR_EXPERTS_GATE] = "ffn_gate_exps.weight",
     [TENSOR_EXPERTS_DOWN] = "ffn_down_exps.weight",
     [TENSOR_EXPERTS_UP] = "ffn_up_exps.weight",
+    [TENSOR_EXPERTS_GATE_BIAS] = "ffn_gate_exps.bias",
+    [TENSOR_EXPERTS_DOWN_BIAS] = "ffn_down_exps.bias",
+    [TENSOR_EXPERTS_UP_BIAS] = "ffn_up_exps.bias",
 };
 
 void tensor_name(char out[GGUF_NAME_BYTES_MAX + 1], enum tensor_role role, uint32_t layer)
@@ -176,7 +182,7 @@ static enum status check_tensor(const struct gguf *gguf, const struct gguf_tenso
     const struct tensor_type_info *info = tensor_type_info(t->type);
     if (t->n_dims != want.n_dims || memcmp(t->dims, want.dims, sizeof want.dims) != 0)
         return wrong_shape(gguf, t, &want, err);
-    if (want.n_dims == 1 && t->type != TENSOR_TYPE_F32)
+    if (tensor_role_is_vector(role) && t->type != TENSOR_TYPE_F32)
         return error_set(err, STATUS_UNSUPPORTED, "'%s': tensor '%s' is of type %s; a vector must be F32",
                          gguf_path(gguf), t->name, info->name);
     if (!info->can_compute)

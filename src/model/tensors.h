@@ -26,7 +26,9 @@ enum tensor_role {
     TENSOR_ATTN_V_BIAS,
     TENSOR_ATTN_Q_NORM,
     TENSOR_ATTN_K_NORM,
+    TENSOR_ATTN_SINKS, /* a score a head, of nothing: takes its part of the softmax */
     TENSOR_ATTN_OUTPUT,
+    TENSOR_ATTN_OUTPUT_BIAS,
     TENSOR_ATTN_POST_NORM,
     TENSOR_FFN_NORM,
     TENSOR_FFN_GATE,
@@ -34,9 +36,13 @@ enum tensor_role {
     TENSOR_FFN_UP, /* with the gate in front of it where the architecture has them in one */
     TENSOR_FFN_POST_NORM,
     TENSOR_FFN_ROUTER, /* which experts take a token */
+    TENSOR_FFN_ROUTER_BIAS,
     TENSOR_EXPERTS_GATE,
     TENSOR_EXPERTS_DOWN,
     TENSOR_EXPERTS_UP,
+    TENSOR_EXPERTS_GATE_BIAS, /* a row an expert, as the next two */
+    TENSOR_EXPERTS_DOWN_BIAS,
+    TENSOR_EXPERTS_UP_BIAS,
     TENSOR_ROLE_COUNT
 };
 #define TENSOR_ROLE_LAYER_FIRST TENSOR_ATTN_NORM
@@ -61,7 +67,8 @@ struct tensor_shape {
 void tensor_name(char out[GGUF_NAME_BYTES_MAX + 1], enum tensor_role role, uint32_t layer);
 /* False for a name that no role has. *layer is TENSOR_NO_LAYER where there is none. */
 bool tensor_role_of(const char *name, enum tensor_role *role, uint32_t *layer);
-bool tensor_role_is_rope(enum tensor_role role); /* goes into every shard */
+bool tensor_role_is_vector(enum tensor_role role); /* or vectors: added or multiplied, always F32 */
+bool tensor_role_is_rope(enum tensor_role role);   /* goes into every shard */
 /* By the architecture and by whether there are experts. */
 enum tensor_need tensor_need_of(const struct hparams *hparams, enum tensor_role role);
 struct tensor_shape tensor_shape_of(const struct hparams *hparams, enum tensor_role role);

@@ -11,7 +11,9 @@
 #define PRE_NORM   (HAS(ATTN_NORM) | HAS(FFN_NORM))
 #define DENSE      (HAS(FFN_GATE) | HAS(FFN_UP) | HAS(FFN_DOWN))
 #define EXPERTS    (HAS(FFN_ROUTER) | HAS(EXPERTS_GATE) | HAS(EXPERTS_UP) | HAS(EXPERTS_DOWN))
-#define COMMON     (MODEL | QKV | PRE_NORM | HAS(ATTN_OUTPUT))
+#define EXPERT_BIASES                                                                                          \
+    (HAS(FFN_ROUTER_BIAS) | HAS(EXPERTS_GATE_BIAS) | HAS(EXPERTS_UP_BIAS) | HAS(EXPERTS_DOWN_BIAS))
+#define COMMON (MODEL | QKV | PRE_NORM | HAS(ATTN_OUTPUT))
 
 /* `dense` and `experts`: what the feed-forward needs of one kind or the other; 0: that kind is not known. */
 static const struct arch_tensors {
@@ -28,6 +30,9 @@ static const struct arch_tensors {
     [ARCH_GRANITE] = {COMMON, DENSE, 0, HAS(OUTPUT) | HAS(ROPE_FREQS) | BIASES},
     [ARCH_SMOLLM3] = {COMMON, DENSE, 0, HAS(OUTPUT) | BIASES},
     [ARCH_QWEN2] = {COMMON | BIASES, DENSE, 0, HAS(OUTPUT)},
+    [ARCH_GPTOSS] = {MODEL | QKV | BIASES | HAS(ATTN_NORM) | HAS(ATTN_SINKS) | HAS(ATTN_OUTPUT) |
+                         HAS(ATTN_OUTPUT_BIAS) | HAS(ATTN_POST_NORM),
+                     0, EXPERTS | EXPERT_BIASES, HAS(OUTPUT)},
 };
 
 _Static_assert(TENSOR_ROLE_COUNT <= 64, "a bit for each role");
@@ -39,6 +44,29 @@ enum tensor_need tensor_need_of(const struct hparams *h, enum tensor_role role)
     if ((t->needed | (h->n_experts ? t->experts : t->dense)) & bit)
         return TENSOR_NEEDED;
     return t->optional & bit ? TENSOR_OPTIONAL : TENSOR_FOREIGN;
+}
+
+bool tensor_role_is_vector(enum tensor_role role)
+{
+    switch (role) {
+    case TENSOR_TOKEN_EMBD:
+    case TENSOR_OUTPUT:
+    case TENSOR_ATTN_Q:
+    case TENSOR_ATTN_K:
+    case TENSOR_ATTN_V:
+    case TENSOR_ATTN_QKV:
+    case TENSOR_ATTN_OUTPUT:
+    case TENSOR_FFN_GATE:
+    case TENSOR_FFN_DOWN:
+    case TENSOR_FFN_UP:
+    case TENSOR_FFN_ROUTER:
+    case TENSOR_EXPERTS_GATE:
+    case TENSOR_EXPERTS_DOWN:
+    case TENSOR_EXPERTS_UP:
+        return false;
+    default:
+        return true;
+    }
 }
 
 static struct tensor_shape vector(uint64_t n)
@@ -71,6 +99,8 @@ static struct tensor_shape attention_shape(const struct hparams *h, enum tensor_
         return matrix(h->n_embd, n_q + n_k + n_v);
     case TENSOR_ATTN_OUTPUT:
         return matrix(n_o, h->n_embd);
+    case TENSOR_ATTN_SINKS:
+        return vector(h->n_heads);
     case TENSOR_ATTN_Q_BIAS:
         return vector(n_q);
     case TENSOR_ATTN_K_BIAS:
@@ -102,6 +132,13 @@ struct tensor_shape tensor_shape_of(const struct hparams *h, enum tensor_role ro
         return matrix(h->n_ff, h->n_embd);
     case TENSOR_FFN_ROUTER:
         return matrix(h->n_embd, h->n_experts);
+    case TENSOR_FFN_ROUTER_BIAS:
+        return vector(h->n_experts);
+    case TENSOR_EXPERTS_GATE_BIAS:
+    case TENSOR_EXPERTS_UP_BIAS:
+        return matrix(h->n_ff, h->n_experts);
+    case TENSOR_EXPERTS_DOWN_BIAS:
+        return matrix(h->n_embd, h->n_experts);
     case TENSOR_EXPERTS_GATE:
     case TENSOR_EXPERTS_UP:
         return matrices(h->n_embd, h->n_ff, h->n_experts);
@@ -110,6 +147,7 @@ struct tensor_shape tensor_shape_of(const struct hparams *h, enum tensor_role ro
     case TENSOR_OUTPUT_NORM:
     case TENSOR_ATTN_NORM:
     case TENSOR_ATTN_POST_NORM:
+    case TENSOR_ATTN_OUTPUT_BIAS:
     case TENSOR_FFN_NORM:
     case TENSOR_FFN_POST_NORM:
     case TENSOR_ROLE_COUNT:

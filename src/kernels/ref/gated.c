@@ -1,7 +1,8 @@
-/* What gemma's layers add to the vectors: GELU gates and soft caps. */
+/* What single architectures add to the vectors: gemma's GELU gates and soft caps, gpt-oss's limited gate. */
 #include "kernels/f16.h"
 #include "kernels/gelu.h"
 #include "kernels/kernels_private.h"
+#include "kernels/swiglu.h"
 #include "kernels/tanh.h"
 
 static float gelu(float x)
@@ -21,6 +22,16 @@ static void geglu(float *out, const float *gate, const float *up, size_t n)
         out[i] = gelu(gate[i]) * up[i];
 }
 
+/* Comparisons keep NaN. */
+static void swiglu_limited(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = gate[i] > SWIGLU_LIMIT ? SWIGLU_LIMIT : gate[i];
+        float y = up[i] > SWIGLU_LIMIT ? SWIGLU_LIMIT : up[i] < -SWIGLU_LIMIT ? -SWIGLU_LIMIT : up[i];
+        out[i] = x / (1.0F + exact_exp(-SWIGLU_SLOPE * x)) * (y + 1.0F);
+    }
+}
+
 static void softcap(float *x, float cap, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -30,5 +41,6 @@ static void softcap(float *x, float cap, size_t n)
 void kernels_init_ref_gated(struct kernels *k)
 {
     k->geglu = geglu;
+    k->swiglu_limited = swiglu_limited;
     k->softcap = softcap;
 }

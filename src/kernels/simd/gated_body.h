@@ -1,9 +1,11 @@
-/* gated_body - GELU gates and soft caps for the level that the including file is compiled for. The meaning is
- * ref/gated.c and kernels/tanh.h. Included by vector_body.h and attention_queries_body.h only. */
+/* gated_body - GELU gates, limited gates and soft caps for the level that the including file is compiled for.
+ * The meaning is ref/gated.c and kernels/tanh.h. Included by vector_body.h and attention_queries_body.h only.
+ */
 #ifndef KERNELS_SIMD_GATED_BODY_H
 #define KERNELS_SIMD_GATED_BODY_H
 
 #include "kernels/simd/simd.h"
+#include "kernels/swiglu.h"
 
 static ALWAYS_INLINE vf vf_tanh(vf x)
 {
@@ -21,6 +23,15 @@ static ALWAYS_INLINE vf vf_tanh(vf x)
 static ALWAYS_INLINE vf vf_softcap(vf x, vf cap)
 {
     return vf_mul(cap, vf_tanh(vf_div(x, cap)));
+}
+
+/* Limits come first: x86's least and largest are the second operand where either is NaN. */
+static ALWAYS_INLINE vf vf_swiglu_limited(vf gate, vf up)
+{
+    const vf one = vf_set1(1.0F), limit = vf_set1(SWIGLU_LIMIT);
+    vf x = vf_min(limit, gate), y = vf_max(vf_set1(-SWIGLU_LIMIT), vf_min(limit, up));
+    vf silu = vf_div(x, vf_add(one, vf_exp(vf_mul(vf_set1(-SWIGLU_SLOPE), x))));
+    return vf_mul(silu, vf_add(y, one));
 }
 
 static ALWAYS_INLINE vf vf_gelu(vf x)

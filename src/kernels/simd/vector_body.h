@@ -64,6 +64,14 @@ static void geglu(float *out, const float *gate, const float *up, size_t n)
     }
 }
 
+static void swiglu_limited(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        vf y = vf_swiglu_limited(vf_load_first(gate + i, n - i), vf_load_first(up + i, n - i));
+        vf_store_first(out + i, y, n - i);
+    }
+}
+
 static void softcap(float *x, float cap, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES)
@@ -127,6 +135,7 @@ void SIMD_LEVEL(kernels_init_vector)(struct kernels *k)
     k->add_scaled = add_scaled;
     k->swiglu = swiglu;
     k->geglu = geglu;
+    k->swiglu_limited = swiglu_limited;
     k->softcap = softcap;
     k->softmax = softmax;
     k->rope[ROPE_PAIRS] = rope_pairs;

@@ -256,6 +256,22 @@ static void others_give_the_same_bits(void **state)
     }
 }
 
+/* All of its matrices in one kind, and in several. */
+static void gptoss_gives_the_same_bits(void **state)
+{
+    struct tiny_model plain = tiny_model_gptoss(), mixed = plain;
+    struct tiny_model *const both[] = {&plain, &mixed};
+    const enum tensor_type types[] = {TENSOR_TYPE_F32, TENSOR_TYPE_Q8_0, TENSOR_TYPE_Q4_0, TENSOR_TYPE_MXFP4};
+
+    (void)state;
+    memcpy(mixed.types, types, sizeof types);
+    for (size_t i = 0; i < 2; i++) {
+        char *path = tiny_file(both[i]);
+        check_file("gpt-oss", path);
+        tiny_file_remove(path);
+    }
+}
+
 /* --- memory ------------------------------------------------------------------------------------------------
  */
 
@@ -343,9 +359,9 @@ static void memory_is_as_foretold(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_gives_the_same_bits),
-                                       cmocka_unit_test(others_give_the_same_bits),
-                                       cmocka_unit_test(memory_is_as_foretold)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_gives_the_same_bits), cmocka_unit_test(others_give_the_same_bits),
+        cmocka_unit_test(gptoss_gives_the_same_bits), cmocka_unit_test(memory_is_as_foretold)};
     const char *tmp = getenv("TMPDIR");
     folder = mem_format("%s/shoal-test-arch-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(folder))

@@ -15,10 +15,13 @@
 #include <string.h>
 
 struct tiny_model {
-    enum arch arch; /* one without experts, biases and fused matrices */
+    enum arch arch; /* one without fused matrices */
     uint32_t n_layers, n_vocab, n_embd, n_heads, n_kv_heads, n_ff;
-    enum tensor_type types[4]; /* of matrices, taken in turn */
+    enum tensor_type types[4];    /* of matrices, taken in turn */
+    enum tensor_type expert_type; /* of experts' matrices; F32: as the others, in turn */
     bool is_tied;
+    uint32_t n_experts, n_experts_used;
+    bool has_vocabulary; /* of no use but to please other engines */
     uint64_t seed;
 };
 
@@ -36,14 +39,36 @@ static inline struct tiny_model tiny_model_default(void)
     };
 }
 
+/* gpt-oss with all it has: heads wider than their share, windows, stretched positions, experts. */
+static inline struct tiny_model tiny_model_gptoss(void)
+{
+    return (struct tiny_model){
+        .arch = ARCH_GPTOSS,
+        .n_layers = 4,
+        .n_vocab = 512,
+        .n_embd = 128,
+        .n_heads = 8,
+        .n_kv_heads = 2,
+        .n_ff = 96,
+        .n_experts = 7,
+        .n_experts_used = 3,
+        .seed = 42, /* types: all F32 */
+    };
+}
+
+static inline uint32_t tiny_head_dim(const struct tiny_model *m)
+{
+    return m->n_embd / m->n_heads * (m->arch == ARCH_GPTOSS ? 2 : 1);
+}
+
 static inline void tiny_add_tensor(struct gguf_writer *w, struct gguf_tensor *list, size_t *n, const char *name,
-                                   enum tensor_type type, uint64_t n_cols, uint64_t n_rows)
+                                   enum tensor_type type, const struct tensor_shape *shape)
 {
     struct gguf_tensor t = {
-        .type = type, .n_dims = n_rows ? 2 : 1, .dims = {n_cols, n_rows ? n_rows : 1, 1, 1}};
+        .type = type, .n_dims = shape->n_dims, .dims = {shape->dims[0], shape->dims[1], shape->dims[2], 1}};
     const struct tensor_type_info *info = tensor_type_info(type);
     snprintf(t.name, sizeof t.name, "%s", name);
-    t.bytes = n_cols / info->block_elements * info->block_bytes * t.dims[1];
+    t.bytes = t.dims[0] / info->block_elements * info->block_bytes * t.dims[1] * t.dims[2];
     gguf_writer_add_tensor(w, &t);
     list[(*n)++] = t;
 }
@@ -89,23 +114,36 @@ static inline void tiny_block(uint8_t *out, enum tensor_type type, float scale, 
     case TENSOR_TYPE_Q6_K:
         tiny_f16(out + 208, scale / 1500);
         break;
+    case TENSOR_TYPE_MXFP4:
+        out[0] = (uint8_t)(126 + (int)rng_below(rng, 3) + (int)lroundf(log2f(scale / 3.2F)));
+        break;
     default:
         ASSERT(!"a type that the tests do not write");
     }
 }
 
+/* Of a vector: about 1 for norms; about 0 for what is added, and of gates so much that they meet their limits.
+ */
+static inline float tiny_vector_value(const struct gguf_tensor *t, struct rng *rng)
+{
+    float v = (float)(rng_unit(rng) - 0.5);
+    if (strstr(t->name, "gate_exps") || strstr(t->name, "up_exps"))
+        return 14 * v;
+    return strstr(t->name, "sinks") ? 4 * v : strstr(t->name, ".bias") ? v : 1 + 0.1F * v;
+}
+
 static inline void tiny_write_tensor(struct gguf_writer *w, const struct gguf_tensor *t, struct rng *rng)
 {
     const struct tensor_type_info *info = tensor_type_info(t->type);
-    bool is_norm = t->n_dims == 1;
-    float scale = is_norm ? 1.0F : 1.0F / sqrtf((float)t->dims[0]);
+    bool is_vector = t->n_dims == 1 || strstr(t->name, ".bias");
+    float scale = is_vector ? 1.0F : 1.0F / sqrtf((float)t->dims[0]);
     uint8_t *data = mem_array(t->bytes, 1);
     struct error err;
 
     for (uint64_t at = 0; at < t->bytes; at += info->block_bytes) {
         tiny_block(data + at, (enum tensor_type)t->type, scale, rng);
-        if (is_norm) {
-            float v = 1.0F + 0.1F * (float)(rng_unit(rng) - 0.5);
+        if (is_vector) {
+            float v = tiny_vector_value(t, rng);
             memcpy(data + at, &v, sizeof v);
         }
     }
@@ -128,6 +166,35 @@ static inline void tiny_key_f32(struct gguf_writer *w, const char *arch, const c
     gguf_writer_add_f32(w, key, value);
 }
 
+static inline void tiny_add_gptoss_keys(struct gguf_writer *w, const struct tiny_model *m)
+{
+    const char *arch = arch_name(m->arch);
+    tiny_key_u32(w, arch, "attention.key_length", tiny_head_dim(m));
+    tiny_key_u32(w, arch, "attention.value_length", tiny_head_dim(m));
+    tiny_key_u32(w, arch, "attention.sliding_window", 16);
+    tiny_key_u32(w, arch, "expert_count", m->n_experts);
+    tiny_key_u32(w, arch, "expert_used_count", m->n_experts_used);
+    tiny_key_u32(w, arch, "expert_feed_forward_length", m->n_ff);
+    gguf_writer_add_string(w, "gpt-oss.rope.scaling.type", "yarn");
+    tiny_key_f32(w, arch, "rope.scaling.factor", 32.0F);
+    tiny_key_u32(w, arch, "rope.scaling.original_context_length", 16);
+}
+
+static inline void tiny_add_vocabulary(struct gguf_writer *w, uint32_t n)
+{
+    static const char *const first[] = {"<unk>", "<s>", "</s>"};
+    const char **texts = mem_array(n, sizeof *texts);
+    char(*memory)[16] = mem_array(n, sizeof *memory);
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(memory[i], sizeof memory[i], i < 259 ? "<0x%02X>" : "w%u", i < 259 ? i - 3 : i);
+        texts[i] = i < 3 ? first[i] : memory[i];
+    }
+    gguf_writer_add_string(w, "tokenizer.ggml.model", "llama");
+    gguf_writer_add_strings(w, "tokenizer.ggml.tokens", texts, n);
+    mem_free(texts);
+    mem_free(memory);
+}
+
 static inline void tiny_add_keys(struct gguf_writer *w, const struct tiny_model *m)
 {
     const char *arch = arch_name(m->arch);
@@ -139,9 +206,13 @@ static inline void tiny_add_keys(struct gguf_writer *w, const struct tiny_model 
     tiny_key_u32(w, arch, "feed_forward_length", m->n_ff);
     tiny_key_u32(w, arch, "attention.head_count", m->n_heads);
     tiny_key_u32(w, arch, "attention.head_count_kv", m->n_kv_heads);
-    tiny_key_u32(w, arch, "rope.dimension_count", m->n_embd / m->n_heads);
+    tiny_key_u32(w, arch, "rope.dimension_count", tiny_head_dim(m));
     tiny_key_f32(w, arch, "attention.layer_norm_rms_epsilon", 1e-5F);
     tiny_key_f32(w, arch, "rope.freq_base", 10000.0F);
+    if (m->has_vocabulary)
+        tiny_add_vocabulary(w, m->n_vocab);
+    if (m->arch == ARCH_GPTOSS)
+        tiny_add_gptoss_keys(w, m);
     if (m->arch == ARCH_OLMO2)
         tiny_key_u32(w, arch, "attention.sliding_window", 9);
     if (m->arch == ARCH_GRANITE) {
@@ -162,8 +233,10 @@ static inline void tiny_add_layer_tensor(struct gguf_writer *w, struct gguf_tens
     if (tensor_need_of(h, role) != TENSOR_NEEDED)
         return;
     tensor_name(name, role, layer);
-    tiny_add_tensor(w, list, n, name, shape.n_dims > 1 ? m->types[(*turn)++ % 4] : TENSOR_TYPE_F32,
-                    shape.dims[0], shape.n_dims > 1 ? shape.dims[1] : 0);
+    enum tensor_type type = tensor_role_is_vector(role) ? TENSOR_TYPE_F32 : m->types[(*turn)++ % 4];
+    if (shape.n_dims == 3 && m->expert_type != TENSOR_TYPE_F32)
+        type = m->expert_type;
+    tiny_add_tensor(w, list, n, name, type, &shape);
 }
 
 /* Writes it to `path`. */
@@ -174,28 +247,37 @@ static inline void tiny_model_write(const struct tiny_model *m, const char *path
     struct rng rng = rng_seeded(m->seed);
     struct error err;
     size_t n = 0;
-    uint32_t head_dim = m->n_embd / m->n_heads, turn = 0;
+    uint32_t head_dim = tiny_head_dim(m), turn = 0;
     struct hparams h = {.arch = m->arch,
                         .n_embd = m->n_embd,
+                        .n_vocab = m->n_vocab,
                         .n_heads = m->n_heads,
                         .n_kv_heads = m->n_kv_heads,
                         .head_dim_k = head_dim,
                         .head_dim_v = head_dim,
                         .n_ff = m->n_ff,
+                        .n_experts = m->n_experts,
                         .norm_spans_heads = m->arch == ARCH_OLMO2};
     static const enum tensor_role roles[] = {
-        TENSOR_ATTN_NORM,   TENSOR_ATTN_Q,         TENSOR_ATTN_K,       TENSOR_ATTN_V,   TENSOR_ATTN_Q_NORM,
-        TENSOR_ATTN_K_NORM, TENSOR_ATTN_OUTPUT,    TENSOR_FFN_NORM,     TENSOR_FFN_GATE, TENSOR_FFN_UP,
-        TENSOR_FFN_DOWN,    TENSOR_ATTN_POST_NORM, TENSOR_FFN_POST_NORM};
+        TENSOR_ATTN_NORM,       TENSOR_ATTN_Q,           TENSOR_ATTN_K,       TENSOR_ATTN_V,
+        TENSOR_ATTN_Q_NORM,     TENSOR_ATTN_K_NORM,      TENSOR_ATTN_OUTPUT,  TENSOR_FFN_NORM,
+        TENSOR_FFN_GATE,        TENSOR_FFN_UP,           TENSOR_FFN_DOWN,     TENSOR_ATTN_POST_NORM,
+        TENSOR_FFN_POST_NORM,   TENSOR_ATTN_Q_BIAS,      TENSOR_ATTN_K_BIAS,  TENSOR_ATTN_V_BIAS,
+        TENSOR_ATTN_SINKS,      TENSOR_ATTN_OUTPUT_BIAS, TENSOR_FFN_ROUTER,   TENSOR_FFN_ROUTER_BIAS,
+        TENSOR_EXPERTS_GATE,    TENSOR_EXPERTS_UP,       TENSOR_EXPERTS_DOWN, TENSOR_EXPERTS_GATE_BIAS,
+        TENSOR_EXPERTS_UP_BIAS, TENSOR_EXPERTS_DOWN_BIAS};
 
     tiny_add_keys(w, m);
-    tiny_add_tensor(w, list, &n, "token_embd.weight", m->types[turn++ % 4], m->n_embd, m->n_vocab);
+    struct tensor_shape embedding = tensor_shape_of(&h, TENSOR_TOKEN_EMBD),
+                        norm = tensor_shape_of(&h, TENSOR_OUTPUT_NORM);
+
+    tiny_add_tensor(w, list, &n, "token_embd.weight", m->types[turn++ % 4], &embedding);
     for (uint32_t layer = 0; layer < m->n_layers; layer++)
         for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
             tiny_add_layer_tensor(w, list, &n, m, &h, roles[i], layer, &turn);
-    tiny_add_tensor(w, list, &n, "output_norm.weight", TENSOR_TYPE_F32, m->n_embd, 0);
+    tiny_add_tensor(w, list, &n, "output_norm.weight", TENSOR_TYPE_F32, &norm);
     if (!m->is_tied)
-        tiny_add_tensor(w, list, &n, "output.weight", m->types[turn++ % 4], m->n_embd, m->n_vocab);
+        tiny_add_tensor(w, list, &n, "output.weight", m->types[turn++ % 4], &embedding);
     enum status status = gguf_writer_begin(w, path, &err);
     ASSERT(!status);
     for (size_t i = 0; i < n; i++)

@@ -50,9 +50,20 @@ static void check_equal(const char *what, const struct kernels *k, const struct 
 
 /* --- element by element --------------------------------------------------------------------------------- */
 
-enum operation { RMS_NORM, ADD, MUL, ADD_SCALED, SWIGLU, GEGLU, SOFTCAP, SOFTMAX, OPERATION_COUNT };
-static const char *const operation_names[] = {"rms_norm", "add",   "mul",     "add_scaled",
-                                              "swiglu",   "geglu", "softcap", "softmax"};
+enum operation {
+    RMS_NORM,
+    ADD,
+    MUL,
+    ADD_SCALED,
+    SWIGLU,
+    GEGLU,
+    SWIGLU_LIMITED,
+    SOFTCAP,
+    SOFTMAX,
+    OPERATION_COUNT
+};
+static const char *const operation_names[] = {
+    "rms_norm", "add", "mul", "add_scaled", "swiglu", "geglu", "swiglu_limited", "softcap", "softmax"};
 
 static void operate(const struct kernels *k, enum operation operation, float *out, const float *a,
                     const float *b, size_t n)
@@ -76,6 +87,9 @@ static void operate(const struct kernels *k, enum operation operation, float *ou
     case GEGLU:
         k->geglu(out, a, b, n);
         break;
+    case SWIGLU_LIMITED:
+        k->swiglu_limited(out, a, b, n);
+        break;
     case SOFTCAP:
         k->softcap(out, 0.7F, n);
         break;
@@ -97,7 +111,7 @@ static void check_operation(enum operation operation, size_t n, enum fill fill)
         operate(levels[l], operation, got.at, a.at, b.at, n);
         check_equal(operation_names[operation], levels[l], &want, &got);
         if (operation == RMS_NORM || operation == ADD || operation == MUL || operation == SWIGLU ||
-            operation == GEGLU) {
+            operation == GEGLU || operation == SWIGLU_LIMITED) {
             memcpy(got.at, a.at, n * sizeof(float)); /* in place */
             operate(levels[l], operation, got.at, got.at, b.at, n);
             check_equal(operation_names[operation], levels[l], &want, &got);
@@ -196,6 +210,43 @@ static void test_caps_and_gates(void **state)
     floats_free(&got);
 }
 
+static void test_limited_gate(void **state)
+{
+    enum { N = 4096 };
+    struct floats gate = floats_new(N), up = floats_new(N), want = floats_new(N), got = floats_new(N);
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        gate.at[i] = (float)((rng_unit(&rng) - 0.5) * (i % 3 ? 30 : 200));
+        up.at[i] = (float)((rng_unit(&rng) - 0.5) * 30);
+    }
+    for (uint32_t l = 0; l < n_levels; l++) {
+        levels[l]->swiglu_limited(got.at, gate.at, up.at, N);
+        if (l == 0)
+            memcpy(want.at, got.at, N * sizeof(float));
+        check_equal("swiglu_limited", levels[l], &want, &got);
+    }
+    for (size_t i = 0; i < N; i++) {
+        double x = fmin((double)gate.at[i], 7), y = fmax(-7, fmin((double)up.at[i], 7));
+        double right = x / (1 + exp(-1.702 * x)) * (y + 1);
+        assert_true(fabs((double)want.at[i] - right) <= 1e-5 * fabs(right) + 1e-6);
+    }
+    gate.at[0] = up.at[0] = INFINITY; /* is limited; what is no number stays so */
+    gate.at[1] = NAN;
+    up.at[2] = NAN;
+    gate.at[3] = 7;
+    up.at[3] = -INFINITY;
+    for (uint32_t l = 0; l < n_levels; l++) {
+        levels[l]->swiglu_limited(got.at, gate.at, up.at, N);
+        assert_true(got.at[0] > 55.9F && got.at[0] < 56 && isnan(got.at[1]) && isnan(got.at[2]));
+        assert_true(got.at[3] > -42 && got.at[3] < -41.9F);
+    }
+    floats_free(&gate);
+    floats_free(&up);
+    floats_free(&want);
+    floats_free(&got);
+}
+
 /* --- rope ----------------------------------------------------------------------------------------------- */
 
 static void check_rope(enum rope_style style, uint32_t n_heads, uint32_t head_dim, uint32_t n_rot)
@@ -244,6 +295,7 @@ struct scene {
     uint32_t n_positions, n_tokens;
     uint32_t positions[N_TOKENS_MAX];
     struct floats keys, values, q; /* by position, by position, by token */
+    struct floats sinks;           /* by head; in a.sinks or not */
 };
 
 static uint32_t k_floats(const struct scene *s)
@@ -269,6 +321,10 @@ static struct scene scene_new(enum fill fill)
     s.a.window = rng_below(&rng, 2) ? 0 : 1 + (uint32_t)rng_below(&rng, 150);
     s.a.scale = 1.0F / sqrtf((float)s.a.layout.head_dim_k);
     s.a.softcap = rng_below(&rng, 3) ? 0 : 5.0F;
+    s.sinks = floats_new(s.a.n_heads);
+    for (uint32_t h = 0; h < s.a.n_heads; h++)
+        s.sinks.at[h] = 2 * inputs_normal(&rng);
+    s.a.sinks = rng_below(&rng, 3) ? NULL : s.sinks.at;
     s.n_tokens = 1 + (uint32_t)rng_below(&rng, s.n_positions < N_TOKENS_MAX ? s.n_positions : N_TOKENS_MAX);
     for (uint32_t t = 0; t < s.n_tokens; t++)
         s.positions[t] = s.n_positions - s.n_tokens + t;
@@ -283,6 +339,7 @@ static void scene_free(struct scene *s)
     floats_free(&s->keys);
     floats_free(&s->values);
     floats_free(&s->q);
+    floats_free(&s->sinks);
 }
 
 /* All heads of all tokens. Tiles begin as NaN, so that what was not stored would show. */
@@ -317,6 +374,12 @@ static struct floats attend(const struct scene *s, const struct kernels *k, bool
         for (uint32_t i = 0; i < n_tiles; i++) {
             k->attend_tile(&s->a, at[i], i, h, &queries, part);
             k->attend_merge(whole, part, n_partials, l->head_dim_v);
+        }
+        for (uint32_t i = 0; s->a.sinks && i < n_partials; i++) {
+            attention_partials_clear(part, 1, l->head_dim_v);
+            part[0] = s->a.sinks[h * group + i % group];
+            part[1] = 1;
+            k->attend_merge(whole + i * n_floats, part, 1, l->head_dim_v);
         }
         for (uint32_t i = 0; i < n_partials; i++)
             k->attend_finish(out.at + i / group * out_stride + (h * group + i % group) * l->head_dim_v,
@@ -367,6 +430,10 @@ static double attention_in_double(const struct scene *s, uint32_t t, uint32_t h,
         if (s->a.softcap != 0)
             scores[p] = (double)s->a.softcap * tanh(scores[p] / (double)s->a.softcap);
         largest = fmax(largest, scores[p]);
+    }
+    if (s->a.sinks) {
+        largest = fmax(largest, (double)s->a.sinks[h]);
+        sum = exp((double)s->a.sinks[h] - largest);
     }
     for (uint32_t p = first; p < end; p++)
         sum += scores[p] = exp(scores[p] - largest);
@@ -540,10 +607,15 @@ static void test_attention_by_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations),         cmocka_unit_test(test_exp_range),
-        cmocka_unit_test(test_caps_and_gates),     cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_q8_0_values),        cmocka_unit_test(test_q8_0_bytes),
-        cmocka_unit_test(test_attention),          cmocka_unit_test(test_attention_of_hostile_values),
+        cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_exp_range),
+        cmocka_unit_test(test_caps_and_gates),
+        cmocka_unit_test(test_limited_gate),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_q8_0_values),
+        cmocka_unit_test(test_q8_0_bytes),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_of_hostile_values),
         cmocka_unit_test(test_attention_by_token),
     };
 
