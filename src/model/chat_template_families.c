@@ -8,6 +8,20 @@
 /* What the template of Llama 3.1 and 3.2 says first; the date is the one it falls back to. */
 #define LLAMA31_PREFACE "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
+/* Harmony. The identity and the rest that gpt-oss's template says first, without its line for today's date: a
+ * prompt depends on nothing but its messages, and the format allows that. Answers begin in the channel that is
+ * for the user, so nobody has to tell thoughts from them. */
+#define GPTOSS_IDENTITY "You are ChatGPT, a large language model trained by OpenAI."
+#define GPTOSS_OPENING                                                                                         \
+    "<|start|>system<|message|>" GPTOSS_IDENTITY "\nKnowledge cutoff: 2024-06\n\nReasoning: medium\n\n# "      \
+                                                 "Valid channels: analysis, commentary, final. Channel "       \
+    "must be included for every message.<|end|>"
+#define HARMONY_TURN(role, preface)                                                                            \
+    {                                                                                                          \
+        "<|start|>" role "<|message|>" preface, "<|end|>"                                                      \
+    }
+#define HARMONY_ANSWER "<|start|>assistant<|channel|>final<|message|>"
+
 #define LLAMA3_TURN(role)                                                                                      \
     {                                                                                                          \
         "<|start_header_id|>" role "<|end_header_id|>\n\n", "<|eot_id|>"                                       \
@@ -51,6 +65,22 @@
 
 /* Narrower families come before the wider ones that would also match. */
 static const struct chat_family families[] = {
+    {"gpt-oss",
+     {"<|start|>", "<|channel|>", GPTOSS_IDENTITY},
+     GPTOSS_OPENING,
+     "",
+     {HARMONY_TURN("developer", "# Instructions\n\n"), HARMONY_TURN("user", ""), {HARMONY_ANSWER, "<|end|>"}},
+     HARMONY_ANSWER,
+     "<|return|>",
+     0},
+    {"harmony",
+     {"<|start|>", "<|channel|>", "<|message|>"},
+     "",
+     "",
+     {HARMONY_TURN("system", ""), HARMONY_TURN("user", ""), {HARMONY_ANSWER, "<|end|>"}},
+     HARMONY_ANSWER,
+     "<|return|>",
+     0},
     {"phi4",
      {"<|im_start|>", "<|im_sep|>"},
      "",

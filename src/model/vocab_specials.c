@@ -72,6 +72,12 @@ static const char *const control_names[] = {
     "<\uff5cfim\u2581end\uff5c>",
     "<|code_middle|>",
     "<|middle|>",
+    /* Harmony's; llama.cpp shows them in answers, as if they were user-defined. Here nobody's text may give
+       them. */
+    "<|start|>",
+    "<|message|>",
+    "<|channel|>",
+    "<|constrain|>",
     /* Gemma 4's, which converters mark as user-defined so that they show in answers: nobody's text may give
        them. */
     "<|channel>",

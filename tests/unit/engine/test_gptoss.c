@@ -377,6 +377,62 @@ static void equal_to_llama_cpp(void **state)
     tiny_file_remove(path);
 }
 
+static void assert_refused(const char *path, enum status want, const char *says)
+{
+    struct weights *weights;
+    const struct kernels *kernels;
+    struct error err = {0};
+    rig_must(kernels_select_level(&kernels, "ref", &err), &err);
+    enum status status = weights_load(&weights, path, kernels, 1, NULL, &err);
+    if (status != want || !strstr(err.text, says))
+        fail_msg("'%s': \"%s\", without \"%s\"", status_name(status), err.text, says);
+}
+
+static void a_missing_tensor_is_named(void **state)
+{
+    const struct hparams hp = {.arch = ARCH_GPTOSS, .n_experts = 7};
+    uint32_t n = 0;
+
+    (void)state;
+    for (int role = TENSOR_ROLE_LAYER_FIRST; role < TENSOR_ROLE_COUNT; role++) {
+        struct tiny_model model = plain();
+        char name[GGUF_NAME_BYTES_MAX + 1], *says;
+        model.without = (enum tensor_role)role;
+        if (tensor_need_of(&hp, model.without) != TENSOR_NEEDED)
+            continue;
+        tensor_name(name, model.without, 0);
+        says = mem_format("the tensor '%s' is missing", name);
+        char *path = tiny_file(&model);
+        assert_refused(path, STATUS_BAD_DATA, says);
+        tiny_file_remove(path);
+        mem_free(says);
+        n++;
+    }
+    assert_int_equal(n, 19); /* as many as a layer has */
+}
+
+/* The second experts' bias, all else as it was. */
+static void biases_of_another_type_are_refused(void **state)
+{
+    static const char name[] = "blk.1.ffn_up_exps.bias";
+    struct tiny_model model = plain();
+    const uint32_t type = TENSOR_TYPE_I32;
+    char *path = tiny_file(&model), head[65536];
+    FILE *file = fopen(path, "r+b");
+    size_t n = sizeof name - 1, at = 0;
+
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(fread(head, 1, sizeof head, file), sizeof head);
+    while (at + n < sizeof head && memcmp(head + at, name, n) != 0)
+        at++;
+    assert_int_equal(fseek(file, (long)(at + n) + 4 + 2 * 8, SEEK_SET), 0); /* behind the dimensions */
+    assert_int_equal(fwrite(&type, sizeof type, 1, file), 1);
+    fclose(file);
+    assert_refused(path, STATUS_UNSUPPORTED, "'blk.1.ffn_up_exps.bias' is of type I32; a vector must be F32");
+    tiny_file_remove(path);
+}
+
 static int by_size(const void *a, const void *b)
 {
     const double *x = a, *y = b;
@@ -411,6 +467,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_to_double_precision),
         cmocka_unit_test(equal_to_llama_cpp),
+        cmocka_unit_test(a_missing_tensor_is_named),
+        cmocka_unit_test(biases_of_another_type_are_refused),
         cmocka_unit_test(mxfp4_experts_are_as_exact_as_llama_cpp),
     };
     struct tiny_model models[] = {plain(), with_mxfp4()};

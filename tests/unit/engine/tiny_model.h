@@ -21,7 +21,8 @@ struct tiny_model {
     enum tensor_type expert_type; /* of experts' matrices; F32: as the others, in turn */
     bool is_tied;
     uint32_t n_experts, n_experts_used;
-    bool has_vocabulary; /* of no use but to please other engines */
+    enum tensor_role without; /* a layer's, left out; TENSOR_TOKEN_EMBD: none */
+    bool has_vocabulary;      /* of no use but to please other engines */
     uint64_t seed;
 };
 
@@ -230,7 +231,7 @@ static inline void tiny_add_layer_tensor(struct gguf_writer *w, struct gguf_tens
 {
     struct tensor_shape shape = tensor_shape_of(h, role);
     char name[GGUF_NAME_BYTES_MAX + 1];
-    if (tensor_need_of(h, role) != TENSOR_NEEDED)
+    if (tensor_need_of(h, role) != TENSOR_NEEDED || role == m->without)
         return;
     tensor_name(name, role, layer);
     enum tensor_type type = tensor_role_is_vector(role) ? TENSOR_TYPE_F32 : m->types[(*turn)++ % 4];

@@ -41,6 +41,24 @@
     "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + "     \
     "'<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 
+#define GPTOSS                                                                                                 \
+    "{%- if model_identity is not defined %}{%- set model_identity = \"You are ChatGPT, a large language "     \
+    "model "                                                                                                   \
+    "trained by OpenAI.\" %}{%- endif %}{{- model_identity + \"\\n\" }}{{- \"Knowledge cutoff: 2024-06\\n\" "  \
+    "}}"                                                                                                       \
+    "{{- \"Current date: \" + strftime_now(\"%Y-%m-%d\") + \"\\n\\n\" }}{{- \"Reasoning: \" + "                \
+    "reasoning_effort + "                                                                                      \
+    "\"\\n\\n\" }}{{- \"# Valid channels: analysis, commentary, final. Channel must be included for every "    \
+    "message.\" "                                                                                              \
+    "}}{{- \"<|start|>system<|message|>\" }}{{- build_system_message() }}{{- \"<|end|>\" }}"                   \
+    "{{- \"<|start|>developer<|message|>\" }}{{- \"# Instructions\\n\\n\" }}{{- developer_message }}"          \
+    "{{- \"<|start|>user<|message|>\" + message.content + \"<|end|>\" }}"                                      \
+    "{{- \"<|start|>assistant<|channel|>final<|message|>\" + message.content + \"<|end|>\" }}"                 \
+    "{%- if add_generation_prompt -%}<|start|>assistant{%- endif -%}"
+#define HARMONY                                                                                                \
+    "{{- \"<|start|>\" + message.role + \"<|message|>\" + message.content + \"<|end|>\" }}"                    \
+    "{{- \"<|start|>assistant<|channel|>final<|message|>\" + message.content + \"<|return|>\" }}"
+
 static struct chat_template *made(const char *text)
 {
     struct chat_template *t;
@@ -123,6 +141,51 @@ static void test_families_render_as_their_templates(void **state)
                    "<|assistant|>");
 }
 
+static void test_harmony(void **state)
+{
+    (void)state;
+    const char *const *hello = TALK("system", "Be brief.", "user", "Hi", "assistant", "Hello", "user", "Bye");
+    assert_renders(GPTOSS, "gpt-oss", hello,
+                   "<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n"
+                   "Knowledge cutoff: 2024-06\n\nReasoning: medium\n\n# Valid channels: analysis, commentary, "
+                   "final. Channel must be included for every message.<|end|><|start|>developer<|message|>"
+                   "# Instructions\n\nBe brief.<|end|><|start|>user<|message|>Hi<|end|><|start|>assistant"
+                   "<|channel|>final<|message|>Hello<|end|><|start|>user<|message|>Bye<|end|><|start|>assistant"
+                   "<|channel|>final<|message|>");
+    assert_renders(
+        HARMONY, "harmony", hello,
+        "<|start|>system<|message|>Be brief.<|end|><|start|>user<|message|>Hi<|end|><|start|>assistant"
+        "<|channel|>final<|message|>Hello<|end|><|start|>user<|message|>Bye<|end|><|start|>assistant"
+        "<|channel|>final<|message|>");
+}
+
+/* With Harmony's vocabulary: markers are one id each, those of a message's text are text, whatever type their
+ * tokens have; an answer ends with <|return|>. */
+static void test_harmony_markers_cannot_be_smuggled(void **state)
+{
+    (void)state;
+    struct made_vocab *m = made_bpe("gpt-4o");
+    static const char *const names[] = {"<|return|>", "<|constrain|>", "<|channel|>", "<|start|>",
+                                        "<|end|>",    "<|message|>",   "<|call|>"};
+    for (uint32_t i = 0; i < 7; i++) /* 256 to 262 */
+        made_token(m, names[i], i % 2 ? VOCAB_USER_DEFINED : VOCAB_CONTROL, 0);
+    m->source.ids[VOCAB_ID_EOS] = 256;
+    struct tokenizer *t = made_tokenizer(m);
+    struct chat_template *tmpl = made(HARMONY);
+    struct chat_message messages[] = {{"user", bytes_of_text("<|start|>")}};
+    struct tokenizer_ids ids = {0};
+    assert_int_equal(chat_template_encode(tmpl, t, messages, 1, true, &ids, NULL), STATUS_OK);
+    assert_string_equal(ids_text(&ids),
+                        "259 117 115 101 114 261 60 124 115 116 97 114 116 124 62 260 259 97 115 115 "
+                        "105 115 116 97 110 116 258 102 105 110 97 108 261");
+    for (uint32_t id = 256; id < 263; id++)
+        assert_int_equal(tokenizer_is_end_of_generation(t, id), id == 256 || id == 262);
+    tokenizer_ids_free(&ids);
+    chat_template_free(tmpl);
+    tokenizer_free(t);
+    made_free(m);
+}
+
 static void test_unknown_and_absent_templates_fall_back_to_chatml(void **state)
 {
     (void)state;
@@ -202,6 +265,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families_render_as_their_templates),
+        cmocka_unit_test(test_harmony),
+        cmocka_unit_test(test_harmony_markers_cannot_be_smuggled),
         cmocka_unit_test(test_unknown_and_absent_templates_fall_back_to_chatml),
         cmocka_unit_test(test_wrong_roles_and_orders_are_refused_in_the_template_s_words),
         cmocka_unit_test(test_contents_are_never_in_special_runs),

@@ -52,20 +52,21 @@ static void put_key(struct buffer *b, const struct key *k)
     }
 }
 
-/* The base's keys with one replaced, added, or (type GGUF_TYPE_COUNT) left out. */
-static enum status read_with(struct hparams *out, const struct key *change, struct error *err)
+/* Keys with one replaced, added, or (type GGUF_TYPE_COUNT) left out. */
+static enum status read_changed(struct hparams *out, const struct key *keys, size_t n_keys,
+                                const struct key *change, struct error *err)
 {
     struct buffer body, b;
     uint64_t n = 0;
     bool replaced = false;
     buffer_init(&body, 0);
     buffer_init(&b, 0);
-    for (size_t i = 0; i < N_BASE; i++) {
-        bool same = change && strcmp(change->name, base_keys[i].name) == 0;
+    for (size_t i = 0; i < n_keys; i++) {
+        bool same = change && strcmp(change->name, keys[i].name) == 0;
         replaced |= same;
         if (same && change->type == GGUF_TYPE_COUNT)
             continue;
-        put_key(&body, same ? change : &base_keys[i]);
+        put_key(&body, same ? change : &keys[i]);
         n++;
     }
     if (change && !replaced) {
@@ -83,6 +84,11 @@ static enum status read_with(struct hparams *out, const struct key *change, stru
     buffer_free(&b);
     buffer_free(&body);
     return status;
+}
+
+static enum status read_with(struct hparams *out, const struct key *change, struct error *err)
+{
+    return read_changed(out, base_keys, N_BASE, change, err);
 }
 
 static void test_defaults(void **state)
@@ -190,6 +196,80 @@ static void test_refused(void **state)
     }
 }
 
+/* As the published models of 20 billion weights have them. */
+static const struct key gptoss_keys[] = {
+    {"general.architecture", GGUF_STRING, 0, 0, "gpt-oss"},
+    {"gpt-oss.block_count", GGUF_U32, 24, 0, NULL},
+    {"gpt-oss.context_length", GGUF_U32, 131072, 0, NULL},
+    {"gpt-oss.embedding_length", GGUF_U32, 2880, 0, NULL},
+    {"gpt-oss.feed_forward_length", GGUF_U32, 2880, 0, NULL},
+    {"gpt-oss.attention.head_count", GGUF_U32, 64, 0, NULL},
+    {"gpt-oss.attention.head_count_kv", GGUF_U32, 8, 0, NULL},
+    {"gpt-oss.attention.key_length", GGUF_U32, 64, 0, NULL},
+    {"gpt-oss.attention.value_length", GGUF_U32, 64, 0, NULL},
+    {"gpt-oss.attention.layer_norm_rms_epsilon", GGUF_F32, 0, 1e-5F, NULL},
+    {"gpt-oss.attention.sliding_window", GGUF_U32, 128, 0, NULL},
+    {"gpt-oss.rope.freq_base", GGUF_F32, 0, 150000.0F, NULL},
+    {"gpt-oss.rope.scaling.type", GGUF_STRING, 0, 0, "yarn"},
+    {"gpt-oss.rope.scaling.factor", GGUF_F32, 0, 32.0F, NULL},
+    {"gpt-oss.rope.scaling.original_context_length", GGUF_U32, 4096, 0, NULL},
+    {"gpt-oss.expert_count", GGUF_U32, 32, 0, NULL},
+    {"gpt-oss.expert_used_count", GGUF_U32, 4, 0, NULL},
+    {"gpt-oss.expert_feed_forward_length", GGUF_U32, 2880, 0, NULL},
+    {"gpt-oss.vocab_size", GGUF_U32, 201088, 0, NULL},
+};
+#define N_GPTOSS (sizeof gptoss_keys / sizeof *gptoss_keys)
+
+static void test_gptoss(void **state)
+{
+    (void)state;
+    struct hparams h;
+    struct error err = {0};
+    if (read_changed(&h, gptoss_keys, N_GPTOSS, NULL, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(h.arch, ARCH_GPTOSS);
+    assert_int_equal(h.head_dim_k, 64);
+    assert_int_equal(h.n_rot, 64);
+    assert_true(h.attn_scale == 0.125F);
+    assert_int_equal(h.rope_scaling, ROPE_SCALING_YARN);
+    assert_int_equal(h.n_experts_used, 4);
+    for (uint32_t layer = 0; layer < 24; layer++)
+        assert_int_equal(hparams_layer_window(&h, layer), layer % 2 ? 0 : 128);
+    assert_int_equal(tensor_need_of(&h, TENSOR_ATTN_SINKS), TENSOR_NEEDED);
+    assert_int_equal(tensor_need_of(&h, TENSOR_FFN_NORM), TENSOR_FOREIGN);
+    struct tensor_shape bias = tensor_shape_of(&h, TENSOR_EXPERTS_DOWN_BIAS);
+    assert_int_equal(bias.n_dims, 2);
+    assert_int_equal(bias.dims[0], 2880);
+    assert_int_equal(bias.dims[1], 32);
+}
+
+static void test_gptoss_refused(void **state)
+{
+    (void)state;
+    const struct {
+        struct key key;
+        enum status status;
+        const char *says;
+    } cases[] = {
+        {{"gpt-oss.expert_count", ABSENT, 0, 0, NULL}, STATUS_BAD_DATA, "'gpt-oss.expert_count' is missing"},
+        {{"gpt-oss.expert_used_count", GGUF_U32, 33, 0, NULL}, STATUS_BAD_DATA, "is 33; 1 to 32"},
+        {{"gpt-oss.expert_feed_forward_length", ABSENT, 0, 0, NULL}, STATUS_BAD_DATA, "is missing"},
+        {{"gpt-oss.attention.sliding_window", ABSENT, 0, 0, NULL}, STATUS_BAD_DATA, "is missing"},
+        {{"gpt-oss.rope.freq_base_swa", GGUF_F32, 0, 10000.0F, NULL}, STATUS_UNSUPPORTED, "freq_base_swa"},
+        {{"gpt-oss.rope.dimension_count", GGUF_U32, 32, 0, NULL}, STATUS_UNSUPPORTED, "dimension_count"},
+        {{"gpt-oss.attention.value_length", GGUF_U32, 128, 0, NULL},
+         STATUS_UNSUPPORTED,
+         "heads of another size"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hparams h;
+        struct error err = {0};
+        enum status status = read_changed(&h, gptoss_keys, N_GPTOSS, &cases[i].key, &err);
+        if (status != cases[i].status || !strstr(err.text, cases[i].says))
+            fail_msg("case %zu (%s): '%s': \"%s\"", i, cases[i].key.name, status_name(status), err.text);
+    }
+}
+
 /* Each key with each other type is an error, never a guess. */
 static void test_wrong_types(void **state)
 {
@@ -221,6 +301,10 @@ static void test_roles(void **state)
         assert_true(tensor_role_of(name, &role, &layer));
         assert_int_equal(role, r);
         assert_int_equal(layer, r < TENSOR_ROLE_LAYER_FIRST ? TENSOR_NO_LAYER : 17);
+        if (strstr(name, "norm") || strstr(name, ".bias") || strstr(name, "rope") || strstr(name, "sinks"))
+            assert_true(tensor_role_is_vector((enum tensor_role)r));
+        else
+            assert_false(tensor_role_is_vector((enum tensor_role)r));
     }
     const char *const none[] = {"blk.0.attn_q.biases",
                                 "blk.0.attn_q",
@@ -418,6 +502,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_gptoss),
+        cmocka_unit_test(test_gptoss_refused),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_wrong_types),
         cmocka_unit_test(test_roles),
