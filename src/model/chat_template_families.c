@@ -14,7 +14,7 @@
 #define GPTOSS_IDENTITY "You are ChatGPT, a large language model trained by OpenAI."
 #define GPTOSS_OPENING                                                                                         \
     "<|start|>system<|message|>" GPTOSS_IDENTITY "\nKnowledge cutoff: 2024-06\n\nReasoning: medium\n\n# "      \
-                                                 "Valid channels: analysis, commentary, final. Channel "       \
+    "Valid channels: analysis, commentary, final. Channel "                                                    \
     "must be included for every message.<|end|>"
 #define HARMONY_TURN(role, preface)                                                                            \
     {                                                                                                          \

@@ -107,10 +107,6 @@ static ALWAYS_INLINE vf vf_max(vf a, vf b)
 {
     return vmaxq_f32(a, b);
 }
-static ALWAYS_INLINE vf vf_min(vf a, vf b)
-{
-    return vminq_f32(a, b);
-}
 static ALWAYS_INLINE vf vf_negate(vf a)
 {
     return vnegq_f32(a);

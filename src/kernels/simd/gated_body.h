@@ -25,11 +25,16 @@ static ALWAYS_INLINE vf vf_softcap(vf x, vf cap)
     return vf_mul(cap, vf_tanh(vf_div(x, cap)));
 }
 
-/* Limits come first: x86's least and largest are the second operand where either is NaN. */
+/* The limit comes first: x86's largest is the second operand where either is NaN. */
+static ALWAYS_INLINE vf vf_at_most(vf limit, vf x)
+{
+    return vf_negate(vf_max(vf_negate(limit), vf_negate(x)));
+}
+
 static ALWAYS_INLINE vf vf_swiglu_limited(vf gate, vf up)
 {
     const vf one = vf_set1(1.0F), limit = vf_set1(SWIGLU_LIMIT);
-    vf x = vf_min(limit, gate), y = vf_max(vf_set1(-SWIGLU_LIMIT), vf_min(limit, up));
+    vf x = vf_at_most(limit, gate), y = vf_max(vf_negate(limit), vf_at_most(limit, up));
     vf silu = vf_div(x, vf_add(one, vf_exp(vf_mul(vf_set1(-SWIGLU_SLOPE), x))));
     return vf_mul(silu, vf_add(y, one));
 }

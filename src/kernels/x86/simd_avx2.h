@@ -94,10 +94,6 @@ static ALWAYS_INLINE vf vf_max(vf a, vf b)
 {
     return _mm256_max_ps(a, b);
 }
-static ALWAYS_INLINE vf vf_min(vf a, vf b)
-{
-    return _mm256_min_ps(a, b);
-}
 static ALWAYS_INLINE vf vf_negate(vf a)
 {
     return _mm256_xor_ps(a, _mm256_set1_ps(-0.0F));

@@ -87,10 +87,6 @@ static ALWAYS_INLINE vf vf_max(vf a, vf b)
 {
     return _mm512_max_ps(a, b);
 }
-static ALWAYS_INLINE vf vf_min(vf a, vf b)
-{
-    return _mm512_min_ps(a, b);
-}
 static ALWAYS_INLINE vf vf_negate(vf a)
 {
     return _mm512_xor_ps(a, _mm512_set1_ps(-0.0F));
