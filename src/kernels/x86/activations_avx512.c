@@ -7,7 +7,7 @@
 static size_t int8_bytes(uint32_t n_cols, uint32_t n_tokens)
 {
     return group_steps_bytes(n_cols / 32, n_tokens) +
-           activation_int8_avx512.bytes(n_cols, n_tokens % GROUP_MAX_AVX512);
+           activation_int8_avx512.bytes(n_cols, n_tokens - group_steps_tokens(n_tokens));
 }
 
 /* Block `at` (of block and token). Whole numbers as f32 have all that is not zero in the upper half: bf16. */
@@ -38,7 +38,7 @@ static void block_fill(const struct group_step *to, size_t at, const float *from
 static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
                          uint32_t token_first, uint32_t token_end)
 {
-    uint32_t n_blocks = n_cols / 32, n_rest = n_tokens % GROUP_MAX_AVX512, n_whole = n_tokens - n_rest;
+    uint32_t n_blocks = n_cols / 32, n_whole = group_steps_tokens(n_tokens), n_rest = n_tokens - n_whole;
     uint32_t t = token_first;
 
     for (; t < token_end && t < n_whole; t++)

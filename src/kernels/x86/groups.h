@@ -33,8 +33,14 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
 
 /* At AMX those of whole groups are bf16 and lie in the order in which they are multiplied: some blocks of all
  * groups, then the next blocks. So they are read as one stream; a group's own columns would lie a power of two
- * apart for many shapes and push each other out. Behind them the last tokens are a buffer of AVX-512's. */
-#define STEP_BLOCKS 4
+ * apart for many shapes and push each other out. Behind them the last tokens are a buffer of AVX-512's; so are
+ * all where they are too few to be worth the opening of codes. */
+#define STEP_BLOCKS     4
+#define STEP_TOKENS_MIN 48
+static inline uint32_t group_steps_tokens(uint32_t n_tokens)
+{
+    return n_tokens < STEP_TOKENS_MIN ? 0 : n_tokens / GROUP_MAX_AVX512 * GROUP_MAX_AVX512;
+}
 struct group_step {
     uint16_t *x;       /* [block][token][32] */
     float *scale;      /* [block][token] */
@@ -44,13 +50,14 @@ struct group_step {
 #define GROUP_STEP_BLOCK_BYTES (GROUP_BF16_BLOCK * 2 + 2 * GROUP_MAX_AVX512 * 4)
 static inline size_t group_steps_bytes(uint32_t n_blocks, uint32_t n_tokens)
 {
-    return (size_t)(n_tokens / GROUP_MAX_AVX512) * n_blocks * GROUP_STEP_BLOCK_BYTES;
+    return (size_t)(group_steps_tokens(n_tokens) / GROUP_MAX_AVX512) * n_blocks * GROUP_STEP_BLOCK_BYTES;
 }
 static inline struct group_step group_step_at(const void *prepared, uint32_t n_blocks, uint32_t n_tokens,
                                               uint32_t group, uint32_t step)
 {
     size_t n_left = n_blocks - (size_t)step * STEP_BLOCKS, n = n_left < STEP_BLOCKS ? n_left : STEP_BLOCKS;
-    size_t n_before = (size_t)step * STEP_BLOCKS * (n_tokens / GROUP_MAX_AVX512) + group * n;
+    size_t n_groups = group_steps_tokens(n_tokens) / GROUP_MAX_AVX512,
+           n_before = step * STEP_BLOCKS * n_groups + group * n;
     struct group_step at;
     at.x = (uint16_t *)((uintptr_t)prepared + n_before * GROUP_STEP_BLOCK_BYTES);
     at.scale = (float *)(void *)(at.x + n * GROUP_BF16_BLOCK);

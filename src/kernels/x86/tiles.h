@@ -3,9 +3,10 @@
  * Values and codes are whole numbers of at most eight bits, which bf16 holds exactly, and sums stay below 2^24,
  * so that the unit's f32 sums are exact in whatever order it adds: they need no conversion, which int8 would,
  * and the unit takes as long for either. A type's AVX-512 file opens its blocks (matmul_avx512.h); sums are
- * joined to the chains of rule 1 here, in the same order, so the bits are the same. Fewer tokens than a group
- * are left to AVX-512. Internal to kernels. Source: Intel 64 and IA-32 Architectures SDM, volume 1, chapter 18
- * (TILECFG, TDPBF16PS). */
+ * joined to the chains of rule 1 here, in the same order, so the bits are the same. Few tokens (groups.h) are
+ * left to AVX-512. Internal to kernels.
+ *
+ * Source: Intel 64 and IA-32 Architectures SDM, volume 1, chapter 18 (TILECFG, TDPBF16PS). */
 #ifndef KERNELS_X86_TILES_H
 #define KERNELS_X86_TILES_H
 

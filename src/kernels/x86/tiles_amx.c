@@ -225,7 +225,7 @@ static void run_rest(const struct matmul *m, uint32_t row_first, uint32_t row_en
 
 void tiles_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, const struct tiles_type *type)
 {
-    uint32_t n_tiled = m->n_tokens / GROUP * GROUP;
+    uint32_t n_tiled = group_steps_tokens(m->n_tokens);
 
     if (n_tiled) {
         configure();
