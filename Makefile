@@ -148,7 +148,7 @@ e2e: all
 	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/e2e/run.py $(ONLY)
 # Every fault that a person can cause, with real processes: make faults [ONLY=REGEX]; the table in $(BUILD)/faults.
 faults: all
-	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/faults/run.py --json $(BUILD)/faults/faults.json --keep $(BUILD)/faults/doctor $(ONLY)
+	@SHOAL_BIN=$(abspath $(BUILD))/shoal python3 tests/faults/run.py --json $(BUILD)/faults/faults.json --keep $(BUILD)/faults/doctor $(if $(ONLY),'$(ONLY)')
 # Random faults in random swarms: make chaos [RUNS=300] [SEED=1] [ONLY=REGEX]; figures in $(BUILD)/chaos.json
 RUNS ?= 300
 SEED ?= 1
@@ -184,7 +184,7 @@ neon:
 SECONDS ?= 30
 fuzz:
 	@$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CXX=clang++ SANITIZE=fuzzer-no-link,address,undefined OPT="-O1 -g" fuzz-targets
-	@tests/run_fuzz.sh $(BUILD)-fuzz $(SECONDS) $(ONLY)
+	@tests/run_fuzz.sh $(BUILD)-fuzz $(SECONDS) $(if $(ONLY),'$(ONLY)')
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fz_*.c))
 fuzz-targets: $(FUZZERS)
 fuzz_folder = $(shell sed -n '1s/.*links: *\([a-z]*\).*/\1/p' tests/fuzz/$(1).c)

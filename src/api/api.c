@@ -4,6 +4,7 @@
 #include "api/api_private.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shell.h"
 #include "model/gguf.h"
 #include "model/manifest.h"
 
@@ -93,6 +94,16 @@ static void drop_tokenizer_job(void *arg)
     mem_free(job);
 }
 
+/* What to do is to look at the file; `hint` is a comment behind that command. */
+static void set_finding_of_file(const struct tokenizer_job *job, enum finding_code code, enum severity severity,
+                                const char *cause, const char *hint)
+{
+    char *path = shell_word(job->path), *action = mem_format("shoal inspect %s # %s", path, hint);
+    node_set_finding(job->api->node, code, severity, cause, action);
+    mem_free(action);
+    mem_free(path);
+}
+
 static void deliver_tokenizer(void *arg)
 {
     struct tokenizer_job *job = arg;
@@ -104,7 +115,8 @@ static void deliver_tokenizer(void *arg)
     api->tokenizer_job = NULL;
     if (job->status) {
         log_warn("the tokenizer cannot be used: %s", job->err.text);
-        node_set_finding(api->node, FINDING_UNSUPPORTED_MODEL, SEVERITY_BLOCKER, job->err.text, "shoal verify");
+        set_finding_of_file(job, FINDING_UNSUPPORTED_MODEL, SEVERITY_BLOCKER, job->err.text,
+                            "this version has no such tokenizer");
     } else {
         openai_cancel_all(api, "the model was replaced by another while the answer was made");
         tokenizer_free(api->tokenizer);
@@ -117,9 +129,9 @@ static void deliver_tokenizer(void *arg)
         if (chat_template_is_known(api->chat_template))
             node_clear_finding(api->node, FINDING_BAD_TEMPLATE);
         else
-            node_set_finding(api->node, FINDING_BAD_TEMPLATE, SEVERITY_WARNING,
-                             chat_template_reason(api->chat_template),
-                             "shoal inspect MODEL.gguf # plain completions work; chat needs its chat_template");
+            set_finding_of_file(job, FINDING_BAD_TEMPLATE, SEVERITY_WARNING,
+                                chat_template_reason(api->chat_template),
+                                "plain completions work; chat needs its tokenizer.chat_template");
     }
     openai_wait_end(api, job->status == STATUS_OK);
     drop_tokenizer_job(job);

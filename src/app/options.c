@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "base/shell.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -413,21 +414,11 @@ enum status options_read(struct options *out, int argc, char **argv, struct erro
 
 /* --- a command to paste ---------------------------------------------------------------------------------- */
 
-static void add_word(struct buffer *out, const char *word)
+static void add_word(struct buffer *out, const char *text)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%";
-    buffer_u8(out, ' ');
-    if (*word && !word[strspn(word, plain)]) {
-        buffer_text(out, word);
-        return;
-    }
-    buffer_u8(out, '\'');
-    for (const char *c = word; *c; c++)
-        if (*c == '\'')
-            buffer_text(out, "'\\''");
-        else
-            buffer_u8(out, (uint8_t)*c);
-    buffer_u8(out, '\'');
+    char *word = shell_word(text);
+    buffer_format(out, " %s", word);
+    mem_free(word);
 }
 
 static bool is_option(const char *arg, const char *option, const struct option_row **out_row)

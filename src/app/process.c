@@ -16,6 +16,7 @@
 #include "swarm/identity.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ struct process {
     struct node *node;
     struct api *api;
     struct run_entry run_entry;
+    char shards_place[PATH_MAX]; /* the shards folder from the root on */
     struct signal_watch *signals[2];
 };
 
@@ -290,6 +292,7 @@ static enum status make_node(struct process *p, struct error *err)
                                  .n_shard_ids = o->n_shard_ids,
                                  .n_shards_expected = o->n_shards_expected,
                                  .shards_dir = shards_dir(p),
+                                 .shards_place = p->shards_place,
                                  .state_dir = identity_dir(p->identity),
                                  .fetch_allowed = !o->no_fetch,
                                  .n_threads = o->n_threads ? o->n_threads : host_n_cores(),
@@ -305,6 +308,8 @@ static enum status make_node(struct process *p, struct error *err)
     enum status status = find_addresses(p, &config, err);
     if (status)
         return status;
+    if (!realpath(shards_dir(p), p->shards_place)) /* an entry has none */
+        snprintf(p->shards_place, sizeof p->shards_place, "%s", shards_dir(p));
     fill_hosts(p, &config);
     struct node_ports ports = {.look_at_host = host_look,
                                .clock = loop_clock(p->loop),

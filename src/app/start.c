@@ -5,6 +5,7 @@
 #include "app/run_folder.h"
 #include "base/mem.h"
 #include "net/port.h"
+#include "node/disk.h"
 #include "node/node.h"
 #include "swarm/credentials.h"
 
@@ -60,16 +61,18 @@ static char *folder_action(const struct start_attempt *a, const struct error *er
                            const char *option)
 {
     struct stat st;
-    if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
-        return mem_format("df -h '%s'", path ? path : ".");
     if (err->status == STATUS_BUSY)
         return command_with(a, option, NULL);
     if (path && err->sys_errno == EACCES && stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
         st.st_uid == geteuid() && (st.st_mode & 0700) != 0700)
         return mem_format("chmod u+rwx '%s'", path);
     const char *home = getenv("HOME");
+    bool is_full = err->sys_errno == ENOSPC || err->sys_errno == EDQUOT;
+    struct disk_room room = is_full ? disk_find_room(path ? path : ".") : (struct disk_room){.bytes = 0};
     char *other =
-        home && access(home, W_OK) == 0
+        room.bytes
+            ? mem_format("%s/shoal-%s-%s", room.dir, a->role, strcmp(option, "state-dir") ? "files" : "state")
+        : home && access(home, W_OK) == 0
             ? mem_format("%s/shoal-%s-%s", home, a->role, strcmp(option, "state-dir") ? "files" : "state")
             : mem_format("/var/tmp/shoal-%u-%s", (unsigned)geteuid(), a->role);
     char *action = command_with(a, option, other);
@@ -125,7 +128,13 @@ static char *key_action(const struct start_attempt *a, const struct error *err)
         credentials_wipe(&stored);
         return command_with(a, "key", NULL);
     }
-    return mem_string("shoal init");
+    if (strcmp(a->role, "entry") == 0)
+        return mem_string("shoal init");
+    char *command = command_with(a, NULL, NULL);
+    char *action = mem_format(
+        "shoal init # on the swarm's first machine; on the others: %s TOKEN, as printed there", command);
+    mem_free(command);
+    return action;
 }
 
 static char *other_action(const struct start_attempt *a, const struct error *err)
@@ -166,7 +175,7 @@ static char *find_action(const struct start_attempt *a, enum finding_code code, 
         return port_action(a, holder);
     case FINDING_DESCRIPTORS_SHORT:
         again = command_with(a, NULL, NULL);
-        action = mem_format("sudo prlimit --pid $$ --nofile=%d && %s", DESCRIPTORS_ENOUGH, again);
+        action = mem_format("$(command -v sudo) prlimit --pid $$ --nofile=%d && %s", DESCRIPTORS_ENOUGH, again);
         mem_free(again);
         return action;
     case FINDING_AGENT_CRASHED:
@@ -255,6 +264,7 @@ void start_warn_descriptors(struct node *node)
              "this process may have %lu files and connections open (hard limit): links to about %lu nodes; %d "
              "are enough for %d",
              max, (max - DESCRIPTORS_OWN) / DESCRIPTORS_A_LINK, DESCRIPTORS_ENOUGH, PEERS_ENOUGH);
-    snprintf(action, sizeof action, "sudo prlimit --pid %d --nofile=%d", (int)getpid(), DESCRIPTORS_ENOUGH);
+    snprintf(action, sizeof action, "$(command -v sudo) prlimit --pid %d --nofile=%d", (int)getpid(),
+             DESCRIPTORS_ENOUGH);
     node_set_finding(node, FINDING_DESCRIPTORS_SHORT, SEVERITY_WARNING, cause, action);
 }

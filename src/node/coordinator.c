@@ -369,8 +369,9 @@ static void explain_unplaced(const struct coordinator *c, uint32_t shard, struct
             jv_set_int(finding_evidence(f), "needed", (int64_t)p->needed);
             jv_set_int(finding_evidence(f), "free", (int64_t)p->free_best);
         }
-        finding_set_action(
-            f, "shoal node --memory SIZE # on a machine with more room, or fewer --slots, a shorter --ctx");
+        finding_set_action(f,
+                           "shoal node # on a machine with %.1f MB to spare; or fewer --slots, a shorter --ctx",
+                           (double)p->needed / 1e6);
     } else {
         bool any = false, any_explicit = false;
         for (uint32_t i = 0; i < c->n_nodes; i++) {

@@ -34,11 +34,21 @@ struct disk_file {
     struct sha256 sha256;
 };
 
+struct disk_room {
+    char dir[256]; /* "": there is none */
+    uint64_t bytes;
+};
+
 struct disk_listing {
     const struct disk_file *files; /* names that end in .gguf or .gguf.part; ascending */
     size_t n_files;
-    uint64_t free_bytes; /* of the folder's file system */
+    uint64_t free_bytes;   /* of the folder's file system */
+    struct disk_room room; /* elsewhere; looked for where little is free */
 };
+
+/* The folder on another disk than `dir` that this user may write to and that has most bytes free. Thread: any;
+ * blocks. */
+struct disk_room disk_find_room(const char *dir);
 
 struct disk_hashed {
     struct sha256 sha256;

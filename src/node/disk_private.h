@@ -33,6 +33,7 @@ struct disk_work {
     struct disk_file *files; /* SCAN */
     size_t n_files;
     uint64_t free_bytes;
+    struct disk_room room;
     struct disk_hashed hashed;
 };
 

@@ -142,8 +142,10 @@ static void deliver_plain(struct disk_job *job)
 
 static void deliver_scan(struct disk_job *job)
 {
-    struct disk_listing listing = {
-        .files = job->work.files, .n_files = job->work.n_files, .free_bytes = job->work.free_bytes};
+    struct disk_listing listing = {.files = job->work.files,
+                                   .n_files = job->work.n_files,
+                                   .free_bytes = job->work.free_bytes,
+                                   .room = job->work.room};
     job->done.scan(job->ctx, job->work.status, &listing, &job->work.error);
 }
 

@@ -12,8 +12,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define SHARD_SUFFIX ".gguf"
-#define ASIDE_MAX    100
+#define SHARD_SUFFIX      ".gguf"
+#define ASIDE_MAX         100
+#define ROOM_ENOUGH_BYTES (UINT64_C(64) << 30) /* with more no other disk is looked for */
 
 static enum status status_of_errno(int number)
 {
@@ -147,6 +148,8 @@ static void scan(struct disk_work *work, struct file_cache *cache)
     file_sweep(work->path);
     if (fstatvfs(dirfd(dir), &space) == 0)
         work->free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+    if (work->free_bytes < ROOM_ENOUGH_BYTES)
+        work->room = disk_find_room(work->path);
     list(work, dir, cache);
     closedir(dir);
 }

@@ -15,6 +15,7 @@ struct inventory {
     struct disk_file *parts;
     size_t n_parts;
     uint64_t free_bytes;
+    struct disk_room room;
     const struct manifest *manifest;
     struct inventory_found *found; /* [n] */
     uint32_t n;
@@ -228,6 +229,7 @@ bool inventory_set_listing(struct inventory *inventory, const struct disk_listin
     inventory->parts = parts;
     inventory->n_parts = n_parts;
     inventory->free_bytes = listing->free_bytes;
+    inventory->room = listing->room;
     recompute(inventory); /* also when nothing differs: what was found points into the list */
     return differs;
 }
@@ -263,6 +265,11 @@ const struct inventory_found *inventory_find(const struct inventory *inventory, 
 uint64_t inventory_free_bytes(const struct inventory *inventory)
 {
     return inventory->free_bytes;
+}
+
+const struct disk_room *inventory_room(const struct inventory *inventory)
+{
+    return &inventory->room;
 }
 
 uint64_t inventory_part_bytes(const struct inventory *inventory, const char *name)

@@ -44,6 +44,7 @@ bool inventory_set_hash(struct inventory *inventory, const char *name, uint64_t 
 uint32_t inventory_n(const struct inventory *inventory);
 const struct inventory_found *inventory_find(const struct inventory *inventory, uint32_t id); /* never NULL */
 uint64_t inventory_free_bytes(const struct inventory *inventory);
+const struct disk_room *inventory_room(const struct inventory *inventory); /* elsewhere */
 /* What NAME.part takes on the disk; 0: there is none. */
 uint64_t inventory_part_bytes(const struct inventory *inventory, const char *name);
 /* The name that the manifest gives; without one "shard-ID.gguf". */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shell.h"
 #include "model/manifest.h"
 
 #include <inttypes.h>
@@ -18,7 +19,7 @@ struct manifests {
     const struct disk *disk;
     struct commands *commands;
     const struct roster *roster;
-    char *dirs[N_PLACES];
+    char *dirs[N_PLACES], *shards_place;
     struct public_key owner;
     void (*changed)(void *ctx);
     void *ctx;
@@ -346,6 +347,7 @@ struct manifests *manifests_new(const struct clock *clock, const struct disk *di
     m->roster = roster;
     m->dirs[IN_SHARDS] = mem_string(config->shards_dir);
     m->dirs[IN_STATE] = mem_string(config->state_dir);
+    m->shards_place = mem_string(config->shards_place ? config->shards_place : config->shards_dir);
     m->owner = config->owner;
     m->changed = changed;
     m->ctx = ctx;
@@ -371,6 +373,7 @@ void manifests_free(struct manifests *m)
     manifest_free(m->current);
     for (uint32_t i = 0; i < m->n_retired; i++)
         manifest_free(m->retired[i]);
+    mem_free(m->shards_place);
     mem_free(m->tokenizer_path);
     mem_free(m->invalid);
     mem_free(m->invalid_where);
@@ -413,7 +416,43 @@ const char *manifests_tokenizer_path(const struct manifests *m)
     return m->tokenizer_path;
 }
 
-void manifests_explain(const struct manifests *m, struct finding_list *out)
+/* Tests of find(1) that only the right manifest passes: of our owner, and of the model and split that is here.
+ */
+static char *tests_of(const struct manifests *m, const struct shard_file *like)
+{
+    static const struct public_key nobody;
+    struct buffer out;
+    char hex[2 * SHA256_BYTES + 1];
+    buffer_init(&out, 0);
+    if (memcmp(&m->owner, &nobody, sizeof nobody) != 0) {
+        hex_encode(hex, m->owner.bytes, PUBLIC_KEY_BYTES);
+        buffer_format(&out, "-exec grep -q %.16s {} \\; ", hex);
+    }
+    if (like) {
+        sha256_hex(hex, &like->fingerprint);
+        buffer_format(&out, "-exec grep -q %.16s {} \\; -exec grep -q '\"n_shards\": %" PRIu32 ",' {} \\; ",
+                      hex, like->count);
+    }
+    buffer_text(&out, "-exec grep -l shoal-manifest-1 {} +");
+    return buffer_take_string(&out);
+}
+
+char *manifests_action(const struct manifests *m, const struct shard_file *like)
+{
+    char *bad = mem_format("%s/%s", m->dirs[IN_SHARDS], MANIFEST_FILE), *tests = tests_of(m, like);
+    bool is_there = m->invalid && strcmp(m->invalid_where, bad) == 0;
+    char *path = shell_path(m->shards_place, MANIFEST_FILE);
+    char *action =
+        mem_format("cp \"$(find / -name %s%s%s %s 2>/dev/null | head -n 1)\" %s # not on this machine? copy it "
+                   "from where the model was split, or split it: shoal split",
+                   MANIFEST_FILE, is_there ? " ! -samefile " : "", is_there ? path : "", tests, path);
+    mem_free(tests);
+    mem_free(path);
+    mem_free(bad);
+    return action;
+}
+
+void manifests_explain(const struct manifests *m, const struct shard_file *like, struct finding_list *out)
 {
     if (!m->invalid)
         return;
@@ -425,5 +464,7 @@ void manifests_explain(const struct manifests *m, struct finding_list *out)
     f->severity = m->current ? SEVERITY_WARNING : SEVERITY_BLOCKER;
     f->since_ms = m->invalid_since_ms;
     jv_set_text(finding_evidence(f), "from", m->invalid_where);
-    finding_set_action(f, "shoal split MODEL.gguf --out %s", m->dirs[IN_SHARDS]);
+    char *action = manifests_action(m, like);
+    finding_set_action(f, "%s", action);
+    mem_free(action);
 }

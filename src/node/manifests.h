@@ -15,7 +15,8 @@ struct manifests;
 
 struct manifests_config {
     const char *shards_dir, *state_dir; /* copied */
-    struct public_key owner;            /* zero: any owner's is taken */
+    const char *shards_place; /* shards_dir from the root on, for commands to paste; copied; NULL: as it is */
+    struct public_key owner;  /* zero: any owner's is taken */
 };
 
 struct manifests *manifests_new(const struct clock *clock, const struct disk *disk, struct commands *commands,
@@ -29,8 +30,12 @@ void manifests_consider(struct manifests *manifests);
 /* True once the local folders have been read. */
 bool manifests_settled(const struct manifests *manifests);
 
-const struct manifest *manifests_current(const struct manifests *manifests);         /* NULL: none */
-const char *manifests_tokenizer_path(const struct manifests *manifests);             /* NULL: not here */
-void manifests_explain(const struct manifests *manifests, struct finding_list *out); /* MANIFEST_INVALID */
+const struct manifest *manifests_current(const struct manifests *manifests); /* NULL: none */
+const char *manifests_tokenizer_path(const struct manifests *manifests);     /* NULL: not here */
+/* `like`: of a shard file that is here, whose model and split the right manifest has; NULL: none. */
+void manifests_explain(const struct manifests *manifests, const struct shard_file *like,
+                       struct finding_list *out); /* MANIFEST_INVALID */
+/* The command that takes a manifest of our owner from wherever it lies on this machine; for mem_free. */
+char *manifests_action(const struct manifests *manifests, const struct shard_file *like);
 
 #endif

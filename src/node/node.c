@@ -325,6 +325,7 @@ static void make_shards(struct node *node)
         return;
     struct shards_config config = {.self = node->self,
                                    .dir = c->shards_dir,
+                                   .place = c->shards_place,
                                    .fetch_allowed = c->fetch_allowed,
                                    .ids = c->shard_ids,
                                    .n_ids = c->n_shard_ids,
@@ -365,8 +366,10 @@ struct node *node_new(const struct node_config *config, const struct node_ports 
     node->roster =
         roster_new(ports->clock, &node->ports.links, config->pair, config->epoch, &roster_events, node);
     node->commands = commands_new(ports->clock, &node->ports.links, &node->self);
-    struct manifests_config manifests = {
-        .shards_dir = config->shards_dir, .state_dir = config->state_dir, .owner = config->credentials->owner};
+    struct manifests_config manifests = {.shards_dir = config->shards_dir,
+                                         .shards_place = config->shards_place,
+                                         .state_dir = config->state_dir,
+                                         .owner = config->credentials->owner};
     node->manifests =
         manifests_new(ports->clock, ports->disk, node->commands, node->roster, &manifests, on_changed, node);
     node->told = told_new(ports->clock, node->commands, node->roster, config->print_lines);

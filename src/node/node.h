@@ -33,6 +33,7 @@ struct node_config {
     uint32_t n_shard_ids;
     uint32_t n_shards_expected; /* --total-shards; 0: from the manifest */
     const char *shards_dir, *state_dir;
+    const char *shards_place; /* shards_dir from the root on, for commands to paste; NULL: as it stands */
     bool fetch_allowed;
     uint32_t n_threads, n_ctx, n_slots;
     const char *kv;         /* the type of keys and values, as --kv has it */

@@ -26,7 +26,8 @@ static bool read_shard_id(struct node *node, struct command_in *in, uint32_t *ou
                         "this process is an entry and holds no shards");
         return false;
     }
-    if (id < 0 || id >= end) {
+    /* One past the last may have been given by hand, before the manifest was here; it can be taken away. */
+    if (id < 0 || (id >= end && (id >= NODE_SHARDS_MAX || !shards_is_assigned(node->shards, (uint32_t)id)))) {
         snprintf(text, sizeof text, "shard_id %" PRId64 " is outside 0 to %u", id, end - 1);
         commands_answer(node->commands, in, STATUS_BAD_USAGE, NULL, text);
         return false;

@@ -58,7 +58,7 @@ void node_explain(const struct node *node, struct finding_list *out)
         coordinator_explain(node->coordinator, out);
     if (node->shards)
         shards_explain(node->shards, out);
-    manifests_explain(node->manifests, out);
+    manifests_explain(node->manifests, node->shards ? shards_any_header(node->shards) : NULL, out);
     told_explain(node->told, out);
     pipeline_explain(node->pipeline, out);
     if (node->frontdoor)
@@ -97,17 +97,21 @@ void node_compute_verdict(struct node *node)
     if (hash != node->said_findings) /* everybody is to know within a moment */
         roster_touch(node->roster);
     node->said_findings = hash;
+    char *find_manifest =
+        node->shards ? manifests_action(node->manifests, shards_any_header(node->shards)) : NULL;
     struct verdict_view view = {.now_ms = now,
                                 .roster = node->roster,
                                 .manifest = node->manifest,
                                 .readiness = node->readiness,
                                 .local = &local,
                                 .local_is_all = true,
-                                .n_shards_expected = node_n_expected(node)};
+                                .n_shards_expected = node_n_expected(node),
+                                .find_manifest = find_manifest};
     verdict_free(&node->verdict);
     verdict_compute(&node->verdict, &view);
     verdict_remember(node->memory, &node->verdict, now);
     finding_list_free(&local);
+    mem_free(find_manifest);
 }
 
 /* What a person is to know of goes to the log of the node that it is about; others have it in their verdict. */

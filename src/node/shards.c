@@ -395,6 +395,7 @@ void shards_create(struct shards **out, const struct shards_config *config, cons
     struct shards *shards = mem_new(sizeof *shards);
     shards->self = config->self;
     shards->dir = mem_string(config->dir);
+    shards->place = mem_string(config->place ? config->place : config->dir);
     shards->fetch_allowed = config->fetch_allowed;
     shards->print_lines = config->print_lines;
     shards->n_expected = config->n_expected;
@@ -442,6 +443,7 @@ void shards_free(struct shards *shards)
     inventory_free(shards->inventory);
     mem_free(shards->items);
     mem_free(shards->dir);
+    mem_free(shards->place);
     mem_free(shards);
 }
 
@@ -519,7 +521,7 @@ void shards_assign(struct shards *shards, uint32_t id, enum assigned_by by, shar
 
 void shards_unload(struct shards *shards, uint32_t id, shards_done done, void *ctx)
 {
-    if (!accept_id(shards, id, done, ctx))
+    if (!shards_is_assigned(shards, id) && !accept_id(shards, id, done, ctx))
         return;
     struct shard *s = ensure(shards, id);
     s->assigned = ASSIGNED_NOT;

@@ -40,7 +40,8 @@ struct shards;
 
 struct shards_config {
     struct node_id self;
-    const char *dir; /* copied */
+    const char *dir;   /* copied */
+    const char *place; /* dir from the root on, for commands to paste; copied; NULL: as it stands */
     bool fetch_allowed;
     const uint32_t *ids; /* explicit, copied; ascending */
     uint32_t n_ids;
@@ -116,6 +117,9 @@ const char *shards_file_path(const struct shards *shards, uint32_t id);
 
 /* Replaces shards[] of the record. */
 void shards_report(const struct shards *shards, struct node_record *out);
+/* The header of some shard file of the folder, which says what model is here; NULL: none. Lent until the next
+ * change. */
+const struct shard_file *shards_any_header(const struct shards *shards);
 /* Adds what only this node knows: files, downloads, loading, memory. */
 void shards_explain(const struct shards *shards, struct finding_list *out);
 /* LIST_FILES: [{"id", "state": "EXISTS" | "MISSING" | "INVALID", "bytes", "expected_bytes", "hash": "verified"

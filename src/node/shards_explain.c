@@ -1,5 +1,6 @@
 /* What this node says of its shards: findings, record, list of files (node/shards). Changes nothing. */
 #include "base/mem.h"
+#include "base/shell.h"
 #include "node/shards_private.h"
 
 #include <errno.h>
@@ -8,29 +9,6 @@
 #include <string.h>
 
 #define MB(bytes) ((double)(bytes) / 1e6)
-
-/* A path for a shell: a block for mem_free. */
-static char *quoted(const char *dir, const char *name)
-{
-    char *path = name ? mem_format("%s/%s", dir, name) : mem_string(dir);
-    bool is_plain = *path && *path != '-';
-    for (const char *c = path; *c; c++)
-        is_plain &= (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-                    strchr("/._-+,:@=", *c) != NULL;
-    if (is_plain)
-        return path;
-    struct buffer out;
-    buffer_init(&out, 0);
-    buffer_text(&out, "'");
-    for (const char *c = path; *c; c++)
-        if (*c == '\'')
-            buffer_text(&out, "'\\''");
-        else
-            buffer_bytes(&out, c, 1);
-    buffer_text(&out, "'");
-    mem_free(path);
-    return buffer_take_string(&out);
-}
 
 static int32_t eta_s(const struct shard *s)
 {
@@ -176,52 +154,6 @@ enum finding_code shard_cause(const struct shard *s, char *out, size_t n)
 
 /* --- findings ----------------------------------------------------------------------------------------- */
 
-static void set_file_action(struct finding *f, const struct shard *s, const char *file)
-{
-    const struct shards *shards = s->owner;
-    char name[MANIFEST_FILE_NAME_MAX + 1];
-    inventory_name(name, shards->manifest, s->id);
-    char *dir = quoted(shards->dir, NULL), *path = quoted(shards->dir, file ? file : name);
-    switch (f->code) {
-    case FINDING_SHARD_FILE_MISSING:
-    case FINDING_NO_SOURCE:
-        finding_set_action(f, "cp %s %s/", name, dir);
-        break;
-    case FINDING_DISK_FULL:
-        finding_set_action(f, "df -h %s", dir);
-        break;
-    case FINDING_PERMISSION_DENIED:
-        /* The file, where one was refused; else the folder. Of another user: `chmod` says so itself. */
-        if (found_of(s)->presence == INVENTORY_UNREADABLE && !shards->scan_failure.code)
-            finding_set_action(f, "chmod u+r %s", path);
-        else
-            finding_set_action(f, "chmod u+rwx %s", dir);
-        break;
-    case FINDING_SHARD_FILE_INVALID:
-        finding_set_action(f, "shoal verify %s", dir);
-        break;
-    case FINDING_DOWNLOAD_STALLED:
-    case FINDING_SOURCE_CORRUPT:
-        finding_set_action(f, "shoal files");
-        break;
-    case FINDING_SHARD_COUNT_MISMATCH:
-        finding_set_action(f, "shoal unload %" PRIu32, s->id);
-        break;
-    case FINDING_LOAD_FAILED:
-    case FINDING_SELF_TEST_FAILED:
-    case FINDING_UNSUPPORTED_MODEL:
-        finding_set_action(f, "shoal inspect %s", path);
-        break;
-    case FINDING_NOT_ENOUGH_MEMORY:
-        finding_set_action(f, "shoal inspect --plan %s", path);
-        break;
-    default:
-        finding_set_action(f, "shoal status");
-    }
-    mem_free(dir);
-    mem_free(path);
-}
-
 static void add_sources(struct jv *evidence, const struct shard *s)
 {
     struct jv *list = jv_array_new();
@@ -320,7 +252,7 @@ static void explain_cause(struct finding_list *out, const struct shard *s)
         jv_set_int(evidence, "needed_bytes", (int64_t)s->need);
     if (s->n_attempts)
         add_history(evidence, s);
-    set_file_action(f, s, found_of(s)->file ? found_of(s)->file->name : NULL);
+    shard_set_action(f, s);
 }
 
 /* Things that block nothing: a file that is wrong beside a transfer that goes on, and the like. */
@@ -344,7 +276,8 @@ static void explain_file(struct finding_list *out, const struct shard *s)
                         "'%s' has the content of shard %" PRIu32 " under another name than '%s'; it is used",
                         found->file->name, s->id, name);
         if (f) {
-            char *from = quoted(s->owner->dir, found->file->name), *to = quoted(s->owner->dir, name);
+            char *from = shell_path(s->owner->place, found->file->name),
+                 *to = shell_path(s->owner->place, name);
             finding_set_action(f, "mv %s %s", from, to);
             f->severity = SEVERITY_INFO;
             mem_free(from);
@@ -357,7 +290,7 @@ static void explain_file(struct finding_list *out, const struct shard *s)
     f->severity = SEVERITY_WARNING;
     f->since_ms = s->presence_since_ms;
     add_file(finding_evidence(f), s);
-    set_file_action(f, s, found->file ? found->file->name : NULL);
+    shard_set_action(f, s);
 }
 
 static void explain_bad_peers(struct finding_list *out, const struct shard *s)
@@ -379,7 +312,7 @@ static void explain_bad_peers(struct finding_list *out, const struct shard *s)
         char *address = mem_format("%s:%u", bad->ip, bad->port);
         jv_set_text(finding_evidence(f), "address", address);
         mem_free(address);
-        finding_set_action(f, "shoal files");
+        finding_set_action(f, "shoal files # then, on that machine, `shoal verify` with its shards folder");
     }
 }
 
@@ -421,7 +354,5 @@ void shards_explain(const struct shards *shards, struct finding_list *out)
     f->since_ms = shards->scan_failure.since_ms;
     jv_set_text(finding_evidence(f), "path", shards->dir);
     jv_set_int(finding_evidence(f), "errno", shards->scan_failure.sys_errno);
-    char *dir = quoted(shards->dir, NULL);
-    finding_set_action(f, f->code == FINDING_PERMISSION_DENIED ? "chmod u+rwx %s" : "ls -ld %s", dir);
-    mem_free(dir);
+    shards_set_folder_action(f, shards);
 }

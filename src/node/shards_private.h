@@ -99,9 +99,7 @@ struct shard {
     bool sources_told;
     struct shard_bad_peer bad_peers[BAD_PEERS_MAX];
     uint32_t n_bad_peers;
-
     struct shard_waiter *waiters;
-
     /* lines */
     uint64_t request_said_ms, progress_said_ms;
     uint32_t progress_tenth;
@@ -113,7 +111,7 @@ struct shard {
 
 struct shards {
     struct node_id self;
-    char *dir;
+    char *dir, *place;
     bool fetch_allowed, print_lines;
     uint32_t n_expected;
     uint8_t salt[SHARDS_SALT_BYTES];
@@ -193,8 +191,10 @@ void shard_say_progress(struct shard *shard);
 void shard_say_loaded(struct shard *shard);
 void shard_say_request_outcome(struct shard *shard); /* not found, failed: once each */
 
-/* shards_explain.c */
-/* Why an assigned shard is not LOADED now: code, and one sentence. FINDING_NONE: it is. */
+/* shards_action.c: the command that mends what a finding says, of the shard or of the folder */
+void shard_set_action(struct finding *f, const struct shard *shard);
+void shards_set_folder_action(struct finding *f, const struct shards *shards);
+/* shards_explain.c: why an assigned shard is not LOADED now, in one sentence; FINDING_NONE: it is */
 enum finding_code shard_cause(const struct shard *shard, char *out, size_t out_bytes);
 
 #endif

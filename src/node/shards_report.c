@@ -17,6 +17,16 @@ bool shards_is_assigned(const struct shards *shards, uint32_t id)
     return s && s->assigned != ASSIGNED_NOT;
 }
 
+const struct shard_file *shards_any_header(const struct shards *shards)
+{
+    for (uint32_t id = 0; id < inventory_n(shards->inventory); id++) {
+        const struct disk_file *file = inventory_find(shards->inventory, id)->file;
+        if (file && file->seen.is_shard)
+            return &file->seen;
+    }
+    return NULL;
+}
+
 uint64_t shards_disk_free(const struct shards *shards)
 {
     return inventory_free_bytes(shards->inventory);

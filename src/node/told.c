@@ -215,6 +215,19 @@ bool told_is_known(const struct told *told, uint32_t shard, uint64_t *out_since_
     return true;
 }
 
+/* The link to the peer that does not answer, step by step. */
+static void set_walk(struct finding *f, const struct told *told, const struct node_id *peer)
+{
+    const struct roster_entry *entry = roster_find(told->roster, peer);
+    char address[ADDRESS_TEXT_BYTES];
+    if (!entry || !entry->record.n_addresses) {
+        finding_set_action(f, "shoal status");
+        return;
+    }
+    address_text(address, &entry->record.addresses[0]);
+    finding_set_action(f, "shoal doctor --node %s", address);
+}
+
 void told_explain(const struct told *told, struct finding_list *out)
 {
     uint64_t now = clock_ms(told->clock);
@@ -223,6 +236,7 @@ void told_explain(const struct told *told, struct finding_list *out)
     for (uint32_t i = 0; i < told->n_loaded; i++) {
         uint32_t n_late = 0;
         uint64_t since = now;
+        const struct node_id *first = NULL;
         struct jv *late = jv_array_new();
         for (const struct notice *n = told->notices; n; n = n->next) {
             if (n->shard != told->loaded[i].shard || now - n->since_ms < TOLD_LATE_MS)
@@ -231,7 +245,7 @@ void told_explain(const struct told *told, struct finding_list *out)
             node_id_text(id, &n->peer);
             jv_append(late, jv_text_new(id));
             since = n->since_ms < since ? n->since_ms : since;
-            n_late++;
+            first = n_late++ ? first : &n->peer;
         }
         struct finding *f = NULL;
         if (n_late)
@@ -244,7 +258,7 @@ void told_explain(const struct told *told, struct finding_list *out)
             f->severity = SEVERITY_WARNING; /* records and digests carry the same news */
             f->since_ms = since;
             jv_set(finding_evidence(f), "peers", late);
-            finding_set_action(f, "shoal status");
+            set_walk(f, told, first);
         } else {
             jv_free(late);
         }

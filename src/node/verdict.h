@@ -36,6 +36,7 @@ struct verdict_view {
     bool local_is_all;                    /* our own record says nothing beside: it may be a moment older */
     const struct finding_list *placement; /* a coordinator's: NOT_ENOUGH_MEMORY, NO_NODE_FOR_SHARD; NULL */
     uint32_t n_shards_expected;           /* the manifest's or --total-shards; 0: unknown */
+    const char *find_manifest;            /* the command that finds one on this machine; NULL: none here */
 };
 
 void verdict_free(struct verdict *verdict); /* empties it */

@@ -1,4 +1,6 @@
 /* Which finding follows from which (verdict_private.h). */
+#include "base/mem.h"
+#include "base/shell.h"
 #include "node/verdict_private.h"
 
 #include <string.h>
@@ -88,6 +90,20 @@ static bool is_of_being_alone(const struct finding *f, const struct verdict_view
     return f->code == FINDING_SHARD_NOT_DISCOVERED || f->code == FINDING_NO_SOURCE;
 }
 
+/* Who is alone while another cluster is here is most likely to be of that one. */
+static void set_cluster(struct finding *alone, const char *name, uint32_t role)
+{
+    if (!name)
+        return;
+    char *word = shell_word(name);
+    finding_set_action(alone, "shoal %s --cluster %s # in place of this process, if that cluster is meant",
+                       role == ROLE_ENTRY   ? "bootstrap"
+                       : role == ROLE_SERVE ? "serve"
+                                            : "node",
+                       word);
+    mem_free(word);
+}
+
 /* Being alone blocks where something lacks that others would bring; else it is only news. */
 static void attach_to_alone(struct finding_list *out, const struct verdict_view *view)
 {
@@ -97,6 +113,7 @@ static void attach_to_alone(struct finding_list *out, const struct verdict_view 
     struct jv *names = other_clusters(out);
     bool explains = jv_count(names) > 0;
     jv_set(finding_evidence(alone), "other_clusters", names);
+    set_cluster(alone, jv_text(jv_at(names, 0), NULL), roster_self(view->roster)->record.role);
     for (uint32_t i = 0; i < out->n; i++)
         explains |= out->items[i].severity == SEVERITY_BLOCKER && is_of_being_alone(&out->items[i], view);
     if (!explains || sees_anybody(view->roster, true)) {
@@ -154,21 +171,30 @@ static bool shares_our_split(const struct verdict_view *view)
     return false;
 }
 
+static bool blocks_by(const struct finding *f, enum finding_code code)
+{
+    return f->severity == SEVERITY_BLOCKER && f->code == code;
+}
+
 /* A node that has another manifest does not hold what it was to hold: as many such nodes as shards lack explain
- * them; where everybody else has another one, all of them. */
+ * them; where everybody else has another one, all of them. Where other nodes have all of the shards, and one of
+ * those is not loaded, it is in nobody's way. */
 static void attach_to_other_models(struct finding_list *out, const struct verdict_view *view)
 {
-    uint32_t n_other = 0, n_lack = 0;
+    uint32_t n_other = 0, n_lack = 0, n_shards = 0;
     for (uint32_t i = 0; i < out->n; i++) {
-        n_other += out->items[i].severity == SEVERITY_BLOCKER && out->items[i].code == FINDING_MODEL_MISMATCH;
-        n_lack +=
-            out->items[i].severity == SEVERITY_BLOCKER && out->items[i].code == FINDING_SHARD_NOT_DISCOVERED;
+        n_other += blocks_by(&out->items[i], FINDING_MODEL_MISMATCH);
+        n_lack += blocks_by(&out->items[i], FINDING_SHARD_NOT_DISCOVERED);
+        n_shards += out->items[i].severity == SEVERITY_BLOCKER && out->items[i].shard >= 0;
     }
-    if (!n_other || (n_lack > n_other && shares_our_split(view)))
-        return;
-    for (uint32_t i = 0; i < out->n; i++)
-        if (out->items[i].severity == SEVERITY_BLOCKER && out->items[i].code == FINDING_SHARD_NOT_DISCOVERED)
-            follows(&out->items[i], FINDING_MODEL_MISMATCH);
+    bool explains = n_lack && (n_lack <= n_other || !shares_our_split(view));
+    for (uint32_t i = 0; n_other && i < out->n; i++) {
+        struct finding *f = &out->items[i];
+        if (explains && blocks_by(f, FINDING_SHARD_NOT_DISCOVERED))
+            follows(f, FINDING_MODEL_MISMATCH);
+        else if (!n_lack && n_shards && blocks_by(f, FINDING_MODEL_MISMATCH))
+            f->severity = SEVERITY_WARNING;
+    }
 }
 
 /* --- the rest -------------------------------------------------------------------------------------------- */

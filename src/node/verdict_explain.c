@@ -10,18 +10,32 @@
 #define SLOW_LINKS_LOOKED_AT 4096
 #define SLOW_LINKS_AMONG_MIN 3 /* fewer say nothing about what is usual */
 #define SLOW_LINKS_TOLD_MAX  8
+#define WAITING_GIVEN_MAX    16 /* shards that one command line gives out */
 
 /* A node that a coordinator may give shards to: none were named for it and it has none yet. */
-static const struct roster_entry *first_idle_node(const struct roster *roster)
+static bool is_idle(const struct roster_entry *entry)
 {
-    for (size_t i = 0; i < roster_count(roster); i++) {
-        const struct roster_entry *entry = roster_at(roster, i);
-        bool has = false;
-        for (uint32_t k = 0; k < entry->record.n_shards; k++)
-            has |= entry->record.shards[k].assigned != ASSIGNED_NOT;
-        if (entry->alive && entry->record.role == ROLE_NODE && !has && !entry->record.draining)
-            return entry;
-    }
+    for (uint32_t k = 0; k < entry->record.n_shards; k++)
+        if (entry->record.shards[k].assigned != ASSIGNED_NOT)
+            return false;
+    return entry->alive && entry->record.role == ROLE_NODE && !entry->record.draining;
+}
+
+static uint32_t count_idle(const struct roster *roster)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < roster_count(roster); i++)
+        n += is_idle(roster_at(roster, i));
+    return n;
+}
+
+/* They take turns: that of the shard that lacks as the `turn`-th. NULL: there is none. */
+static const struct roster_entry *idle_node(const struct roster *roster, uint32_t turn)
+{
+    uint32_t n = count_idle(roster), at = n ? turn % n : 0;
+    for (size_t i = 0; i < roster_count(roster); i++)
+        if (is_idle(roster_at(roster, i)) && !at--)
+            return roster_at(roster, i);
     return NULL;
 }
 
@@ -57,33 +71,79 @@ const struct roster_entry *verdict_lost_holder(const struct roster *roster, uint
     return lost;
 }
 
-static void explain_unclaimed(struct finding_list *out, const struct verdict_view *view, uint32_t shard)
+/* Nodes wait and shards lack: one for each shard, by turns. */
+static void explain_waiting(struct finding_list *out, const struct verdict_view *view, uint32_t shard,
+                            uint32_t turn)
+{
+    const struct roster_entry *idle = idle_node(view->roster, turn);
+    const struct roster_entry *coordinator = roster_coordinator(view->roster);
+    char id[NODE_ID_SHORT_BYTES], by[NODE_ID_SHORT_BYTES];
+    node_id_short(id, &idle->record.id);
+    if (coordinator)
+        node_id_short(by, &coordinator->record.id);
+    struct finding *f =
+        coordinator
+            ? finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &idle->record.id,
+                          "node %s has no shard yet; coordinator %s is seen, its command has not come", id, by)
+            : finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &idle->record.id,
+                          "node %s has no shard and waits to be given one; no coordinator was seen", id);
+    finding_set_action(f, "shoal load %u --node %s", shard, id);
+}
+
+static void explain_unclaimed(struct finding_list *out, const struct verdict_view *view, uint32_t shard,
+                              uint32_t turn)
 {
     const struct roster_entry *lost = verdict_lost_holder(view->roster, shard);
-    const struct roster_entry *idle = first_idle_node(view->roster);
-    const struct roster_entry *coordinator = roster_coordinator(view->roster);
-    struct finding *f;
-    if (lost && !(idle && coordinator)) {
+    bool any_idle = count_idle(view->roster) > 0;
+    if (lost && !(any_idle && roster_coordinator(view->roster))) {
         explain_lost(out, view, shard, lost);
-    } else if (idle && !coordinator) {
-        char id[NODE_ID_SHORT_BYTES];
-        node_id_short(id, &idle->record.id);
-        f = finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &idle->record.id,
-                        "node %s has no shard and waits to be given one; no coordinator was seen", id);
-        finding_set_action(f, "shoal load %u --node %s", shard, id);
-    } else if (idle) {
-        char id[NODE_ID_SHORT_BYTES], by[NODE_ID_SHORT_BYTES];
-        node_id_short(id, &idle->record.id);
-        node_id_short(by, &coordinator->record.id);
-        f = finding_add(out, FINDING_WAITING_FOR_LOAD_SHARD, shard, &idle->record.id,
-                        "node %s has no shard yet; coordinator %s is seen, its command has not come", id, by);
-        finding_set_action(f, "shoal load %u --node %s", shard, id);
+    } else if (any_idle) {
+        explain_waiting(out, view, shard, turn);
     } else {
-        f = finding_add(out, FINDING_SHARD_NOT_DISCOVERED, shard, NULL,
+        struct finding *f =
+            finding_add(out, FINDING_SHARD_NOT_DISCOVERED, shard, NULL,
                         "no live node claims shard %u (%u of %u discovered); it was never claimed", shard,
                         roster_n_discovered(view->roster, view->n_shards_expected), view->n_shards_expected);
         finding_set_action(f, "shoal node --shard-id %u", shard);
     }
+}
+
+/* Of several shards that wait for one and the same thing the first tells it for all, and its action gives out
+ * all of them; the others follow from it. `from`: the first finding of this pass. */
+static void merge_waiting(struct finding_list *out, const struct verdict_view *view, uint32_t from)
+{
+    uint32_t n = 0, first = 0;
+    struct buffer shards, action;
+    buffer_init(&shards, 0);
+    buffer_init(&action, 0);
+    for (uint32_t i = from; i < out->n; i++) {
+        struct finding *f = &out->items[i];
+        if (f->code != FINDING_WAITING_FOR_LOAD_SHARD)
+            continue;
+        first = n ? first : i;
+        buffer_format(&shards, n ? ", %d" : "%d", f->shard);
+        if (n < WAITING_GIVEN_MAX)
+            buffer_format(&action, n ? " && %s" : "%s", f->action);
+        if (n++) {
+            f->severity = SEVERITY_INFO;
+            f->caused_by = FINDING_WAITING_FOR_LOAD_SHARD;
+        }
+    }
+    char *list = buffer_take_string(&shards), *give = buffer_take_string(&action);
+    const struct roster_entry *coordinator = roster_coordinator(view->roster);
+    if (n > 1) {
+        struct finding *f = &out->items[first];
+        uint32_t n_idle = count_idle(view->roster);
+        mem_free(f->cause);
+        f->cause = mem_format("%u node%s without a shard wait%s to be given shards %s; %s", n_idle,
+                              n_idle == 1 ? "" : "s", n_idle == 1 ? "s" : "", list,
+                              coordinator ? "a coordinator is seen, its commands have not come"
+                                          : "no coordinator was seen");
+        finding_set_action(
+            f, coordinator ? "%s" : "%s # or start a coordinator, which gives them out: shoal serve", give);
+    }
+    mem_free(list);
+    mem_free(give);
 }
 
 bool verdict_has(const struct finding_list *list, enum finding_code code, int64_t shard)
@@ -129,20 +189,20 @@ static void explain_claimed(struct finding_list *out, const struct verdict_view 
 
 void verdict_explain_shards(struct finding_list *out, const struct verdict_view *view, bool is_consequence)
 {
+    uint32_t first = out->n, n_unclaimed = 0;
     for (uint32_t shard = 0; shard < view->n_shards_expected; shard++) {
         if (shard_is_loaded(view->roster, shard) || has_shard_blocker(out, shard))
             continue;
-        uint32_t before = out->n;
-        if (!shard_is_discovered(view->roster, shard)) {
-            if (!verdict_has(out, FINDING_NOT_ENOUGH_MEMORY, shard) &&
-                !verdict_has(out, FINDING_NO_NODE_FOR_SHARD, shard))
-                explain_unclaimed(out, view, shard);
-        } else {
+        if (shard_is_discovered(view->roster, shard))
             explain_claimed(out, view, shard);
-        }
-        for (uint32_t i = before; is_consequence && i < out->n; i++)
-            out->items[i].severity = SEVERITY_INFO;
+        else if (!verdict_has(out, FINDING_NOT_ENOUGH_MEMORY, shard) &&
+                 !verdict_has(out, FINDING_NO_NODE_FOR_SHARD, shard))
+            explain_unclaimed(out, view, shard, n_unclaimed++);
     }
+    for (uint32_t i = first; is_consequence && i < out->n; i++)
+        out->items[i].severity = SEVERITY_INFO;
+    if (!is_consequence)
+        merge_waiting(out, view, first);
 }
 
 /* --- nodes with another manifest ------------------------------------------------------------------------- */
@@ -154,9 +214,10 @@ static bool has_other_manifest(const struct node_record *a, const struct node_re
 }
 
 /* `odd` has another manifest than `other`, whose words are "node X" or "the N others". */
-static void add_mismatch(struct finding_list *out, const struct node_record *odd,
-                         const struct node_record *other, const char *of)
+static void add_mismatch(struct finding_list *out, const struct verdict_view *view,
+                         const struct node_record *odd, const struct node_record *other, const char *of)
 {
+    uint32_t lacking = 0;
     char id[NODE_ID_SHORT_BYTES], odds[2 * SHA256_BYTES + 1], others[2 * SHA256_BYTES + 1];
     bool same_model = sha256_equal(&odd->fingerprint, &other->fingerprint);
     node_id_short(id, &odd->id);
@@ -171,7 +232,14 @@ static void add_mismatch(struct finding_list *out, const struct node_record *odd
             : finding_add(out, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD, &odd->id,
                           "node %s has the manifest of model '%s' (%.12s), %s that of '%s' (%.12s)", id,
                           odd->model, odds, of, other->model, others);
-    finding_set_action(f, "shoal verify");
+    while (lacking < view->n_shards_expected && shard_is_discovered(view->roster, lacking))
+        lacking++;
+    if (odd != &roster_self(view->roster)->record && lacking < view->n_shards_expected)
+        finding_set_action(f, "shoal node --shard-id %u # with a --shards-dir that has not that manifest",
+                           lacking);
+    else
+        finding_set_action(
+            f, "shoal verify # with the shards folder of node %s: its manifest.json is not the others'", id);
 }
 
 /* The odd one out is named, everywhere alike: ourselves, when more others agree than agree with us. */
@@ -191,13 +259,13 @@ static void explain_other_manifests(struct finding_list *out, const struct verdi
     if (n_others > n_ours) {
         char of[40];
         snprintf(of, sizeof of, n_others == 1 ? "the other node" : "%u others", n_others);
-        add_mismatch(out, self, last, of);
+        add_mismatch(out, view, self, last, of);
         return;
     }
     for (size_t i = 0; i < roster_count(view->roster); i++) {
         const struct roster_entry *entry = roster_at(view->roster, i);
         if (entry->alive && has_other_manifest(&entry->record, self))
-            add_mismatch(out, &entry->record, self, "this node");
+            add_mismatch(out, view, &entry->record, self, "this node");
     }
 }
 
@@ -217,7 +285,10 @@ void verdict_explain_model(struct finding_list *out, const struct verdict_view *
     struct finding *f =
         finding_add(out, FINDING_MANIFEST_MISSING, FINDING_NO_SHARD, NULL,
                     "none of the %u nodes seen has a manifest (%u have shard files)", n_nodes, n_files);
-    finding_set_action(f, "shoal split MODEL.gguf");
+    finding_set_action(f, "%s",
+                       view->find_manifest
+                           ? view->find_manifest
+                           : "shoal split MODEL.gguf # where the owner's key is; then a node there");
 }
 
 /* --- ids claimed twice ----------------------------------------------------------------------------------- */
@@ -284,7 +355,7 @@ static void add_duplicate(struct finding_list *out, const struct verdict_view *v
  * too many explains one shard that lacks. */
 void verdict_explain_duplicates(struct finding_list *out, const struct verdict_view *view)
 {
-    bool will_be_given = first_idle_node(view->roster) != NULL;
+    bool will_be_given = count_idle(view->roster) > 0;
     uint32_t unclaimed = will_be_given ? view->n_shards_expected : next_unclaimed(view, 0);
     for (uint32_t shard = 0; shard < view->n_shards_expected; shard++) {
         const struct roster_entry *last = NULL;

@@ -1,4 +1,6 @@
 /* What discovery says of itself: findings (discovery.h). Changes nothing. */
+#include "base/mem.h"
+#include "base/shell.h"
 #include "swarm/discovery_private.h"
 
 #include <inttypes.h>
@@ -152,7 +154,41 @@ static enum finding_code code_of(const struct failure *f, bool entry)
     }
 }
 
-static void set_action(struct finding *finding, const struct failure *f, const char *place)
+/* The command that starts a process like this one. */
+static const char *starter(const struct discovery *d)
+{
+    return d->config.role == ROLE_ENTRY   ? "shoal bootstrap"
+           : d->config.role == ROLE_SERVE ? "shoal serve"
+                                          : "shoal node";
+}
+
+static void set_own_state_action(struct finding *finding, const char *command)
+{
+    finding_set_action(
+        finding,
+        "%s --state-dir \"$(mktemp -d ~/shoal-state-XXXXXX)\" # in place of one of the two: end that one",
+        command);
+}
+
+static void set_cluster_action(struct finding *finding, const struct discovery *d, const struct failure *f,
+                               const char *place)
+{
+    char *ours = shell_word(d->config.cluster), *theirs = shell_word(f->cluster);
+    if (f->inbound)
+        finding_set_action(finding,
+                           "shoal node --cluster %s # at %s, in place of the process that is of another", ours,
+                           place);
+    else if (f->cluster[0])
+        finding_set_action(finding, "%s --cluster %s # in place of this process, if that one is meant",
+                           starter(d), theirs);
+    else
+        finding_set_action(finding, "shoal doctor --node %s", place);
+    mem_free(ours);
+    mem_free(theirs);
+}
+
+static void set_action(struct finding *finding, const struct discovery *d, const struct failure *f,
+                       const char *place)
 {
     switch (finding->code) {
     case FINDING_KEY_MISMATCH:
@@ -164,11 +200,21 @@ static void set_action(struct finding *finding, const struct failure *f, const c
                                place);
         break;
     case FINDING_IDENTITY_CONFLICT:
-        finding_set_action(finding, "shoal node --state-dir DIR # one of its own for each process");
+        set_own_state_action(finding, starter(d));
         break;
     case FINDING_CLUSTER_MISMATCH:
-        finding_set_action(finding, "shoal node --cluster '%s' # the same for all",
-                           f->inbound || !f->cluster[0] ? "NAME" : f->cluster);
+        set_cluster_action(finding, d, f, place);
+        break;
+    case FINDING_PROTOCOL_VERSION_MISMATCH:
+        finding_set_action(finding, "shoal --version # here and at %s: install the newer of the two on both",
+                           place);
+        break;
+    case FINDING_BOOTSTRAP_UNREACHABLE:
+        if (f->step == LINK_STEP_CONNECT && strstr(f->text, "refused"))
+            finding_set_action(finding, "shoal bootstrap --port %u # on the machine %s: nothing listens there",
+                               f->address.port, f->host);
+        else
+            finding_set_action(finding, "shoal doctor --node %s", place);
         break;
     default:
         finding_set_action(finding, "shoal doctor --node %s", place);
@@ -238,7 +284,7 @@ static void explain_failure(const struct discovery *d, const struct failure *f, 
         jv_set_real(evidence, "retry_in_s", (double)(f->last_ms + f->retry_in_ms - now) / 1000);
     if (f->cluster[0])
         jv_set_text(evidence, "cluster", f->cluster);
-    set_action(finding, f, place);
+    set_action(finding, d, f, place);
 }
 
 /* --- the rest -------------------------------------------------------------------------------------------- */
@@ -263,7 +309,7 @@ static void explain_clocks(const struct discovery *d, struct finding_list *out)
             return;
         f->severity = SEVERITY_WARNING;
         jv_set_real(finding_evidence(f), "skew_s", (double)info.clock_skew_ms / 1000);
-        finding_set_action(f, "timedatectl set-ntp true");
+        finding_set_action(f, "timedatectl set-ntp true # on the machine of node %s", id);
     }
     uint64_t now = clock_ms(d->clock);
     if (d->refused.n_future && now - d->refused.future_ms < REPAIR_TOLD_MS) {
@@ -273,7 +319,7 @@ static void explain_clocks(const struct discovery *d, struct finding_list *out)
                                         d->refused.future_text, self);
         if (f)
             f->severity = SEVERITY_WARNING;
-        finding_set_action(f, "timedatectl set-ntp true");
+        finding_set_action(f, "timedatectl set-ntp true # on the machine of node %s", id);
     }
 }
 
@@ -334,7 +380,11 @@ static void explain_announcement(const struct discovery *d, bool alone, struct f
     f->severity = SEVERITY_WARNING;
     f->since_ms = d->joined_ms;
     jv_set_int(finding_evidence(f), "attempts", d->n_unanswered);
-    finding_set_action(f, "shoal doctor");
+    finding_set_action(
+        f,
+        "$(command -v sudo) iptables -I INPUT -p udp --dport %u -j ACCEPT # or in the firewall that "
+        "is in use; and the entry's UDP port there",
+        d->config.n_addresses ? d->config.addresses[0].port : 0);
 }
 
 static void explain_refused(const struct discovery *d, struct finding_list *out)
@@ -352,7 +402,7 @@ static void explain_refused(const struct discovery *d, struct finding_list *out)
         if (f) {
             f->severity = SEVERITY_WARNING;
             f->since_ms = r->equivocal_ms;
-            finding_set_action(f, "shoal node --state-dir DIR # one of its own for each process");
+            set_own_state_action(f, "shoal node");
         }
     }
     if (!d->n_dht_refused && !r->n_bad)

@@ -105,13 +105,16 @@ void finding_set_action(struct finding *finding, const char *format, ...)
 {
     if (!finding)
         return;
-    char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = mem_array((size_t)n + 1, 1); /* whole: a command that is cut off may do harm */
+    va_start(args, format);
+    vsnprintf(text, (size_t)n + 1, format, args);
     va_end(args);
     mem_free(finding->action);
-    finding->action = mem_string(text);
+    finding->action = text;
 }
 
 struct jv *finding_evidence(struct finding *finding)

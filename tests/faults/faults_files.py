@@ -12,8 +12,7 @@ def with_bent_file(t, bend, words, fetch=False):
     bend(folder / "shard-2.gguf")
     bent = t.inject(lambda: t.node("node2", [2], [], fetch=fetch))
     f = t.expect("SHARD_FILE_INVALID", [bent, nodes[0], serve], shard=2, node=bent, words=words)
-    check(t.paste(f) in (0, 1), "verify")
-    t.mend(lambda: t.give(folder, 2))
+    t.mend(lambda: check(t.paste(f) == 0, "cp"))
     t.ready_again()
 
 
@@ -58,7 +57,7 @@ def missing(t):
     nodes, serve = t.plain(lacking=(2,))
     lacking = t.inject(lambda: t.node("node2", [2], [], fetch=False))
     f = t.expect("SHARD_FILE_MISSING", [lacking, nodes[0], serve], shard=2, node=lacking, words=r"shard-2\.gguf")
-    t.mend(lambda: t.paste(f, cwd=t.split))
+    t.mend(lambda: check(t.paste(f) == 0, "cp"))
     t.ready_again()
 
 
@@ -67,7 +66,7 @@ def no_source(t):
     nodes, serve = t.plain(lacking=(2,))
     lacking = t.inject(lambda: t.node("node2", [2], []))
     f = t.expect("NO_SOURCE", [lacking, nodes[0], serve], shard=2, node=lacking, words=r"shard-2\.gguf")
-    t.mend(lambda: t.paste(f, cwd=t.split))
+    t.mend(lambda: check(t.paste(f) == 0, "cp"))
     t.ready_again()
 
 
@@ -100,9 +99,10 @@ def source_frozen(t):
     agent = agent_of(source)
     t.inject(lambda: (source.signal(signal.SIGSTOP), os.kill(agent, signal.SIGSTOP)))
     f = t.expect("DOWNLOAD_STALLED", [lacking, nodes[0]], shard=2, node=lacking)
-    t.paste(f)
-    t.mend(lambda: (os.kill(agent, signal.SIGCONT), source.signal(signal.SIGCONT)))
-    t.ready_again(on=[lacking, *nodes], timeout=60)
+    t.mend(lambda: check(t.paste(f) == 0, "cp"))
+    t.ready_again(on=[lacking, *nodes])
+    os.kill(agent, signal.SIGCONT)
+    source.signal(signal.SIGCONT)
 
 
 @fault("DOWNLOAD_STALLED", "the only source is killed in mid-download", aim=12, why_longer="a pause is a stall after 10 s", timeout=90)
@@ -110,9 +110,8 @@ def source_killed(t):
     nodes, source, lacking = seeded_slowly(t)
     t.inject(source.kill)
     f = t.expect("DOWNLOAD_STALLED", [lacking, nodes[0]], shard=2, node=lacking, words="none has it any more")
-    t.paste(f)
-    t.mend(source.start)
-    t.ready_again(on=[lacking, *nodes], timeout=60, restarted=[source])
+    t.mend(lambda: check(t.paste(f) == 0, "cp"))
+    t.ready_again(on=[lacking, *nodes])
 
 
 @fault("DISK_FULL", "the disk of the shards folder has no room for the shard")
@@ -125,9 +124,11 @@ def disk_full(t):
         t.node("source", None, [2])
         full = t.inject(lambda: t.node("node2", [2], [], manifest=False))
         f = t.expect("DISK_FULL", [full, nodes[0], serve], shard=2, node=full)
-        t.paste(f)
-        t.mend(lambda: t.resize_disk(folder, 64 << 20))
-        t.ready_again(timeout=40)
+        check(str(t.dir) in f["action"] and str(folder) + "/" not in f["action"], "no other disk is named:", f["action"])
+        t.mend(lambda: t.paste(f, stays=True))
+        t.ready_again(timeout=20)
+        t.resize_disk(folder, 64 << 20)
+        wait_for(lambda: (folder / "shard-2.gguf").exists(), 20, "with room it goes on by itself")
 
 
 def without_rights(t):

@@ -66,7 +66,7 @@ def stopped(t, code, which=1):
     t.inject(lambda: nodes[which].signal(signal.SIGSTOP))
     others = [p for p in (*nodes, serve) if p is not nodes[which]]
     f = t.expect(code, others, shard=None if code == "NODE_STALLED" else which, node=lambda: id, also=[("SHARD_NOT_DISCOVERED", which)])
-    t.paste(f, runs_on=f["action"].startswith("shoal node"))
+    t.paste(f, stays=f["action"].startswith("shoal node"))
     t.mend(lambda: nodes[which].signal(signal.SIGCONT))
     t.ready_again()
 

@@ -12,8 +12,7 @@ def manifest_missing(t):
     nodes = [t.node(f"node{i}", [i], [i], manifest=False) for i in range(3)]
     serve = t.serve(files=())
     f = t.expect("MANIFEST_MISSING", [serve, *nodes])
-    check(t.paste(f) != 2, "the action")
-    t.mend(lambda: [t.give(nodes[1].folder, name) for name in ("manifest.json", "tokenizer.gguf")])
+    t.mend(lambda: (t.paste(f), t.give(nodes[1].folder, "tokenizer.gguf")))
     t.ready_again()
 
 
@@ -25,8 +24,7 @@ def bad_manifest(t, bend, words):
     t.inject()
     nodes = [t.node("node2", [2], [], manifest=False), *(t.node(f"node{i}", [i], [i], manifest=False) for i in (0, 1))]
     f = t.expect("MANIFEST_INVALID", nodes, node=nodes[0], words=words)
-    check(t.paste(f) != 2, "the action")
-    t.mend(lambda: [t.give(folder, name) for name in ("tokenizer.gguf", "manifest.json")])
+    t.mend(lambda: check(t.paste(f) == 0, "the action failed:", f["action"]))
     t.ready_again(on=nodes)
 
 
@@ -58,8 +56,8 @@ def other_split(t):
     shutil.copyfile(other / "shard-2.gguf", folder / "shard-2.gguf")
     wrong = t.inject(lambda: t.node("node2", [2], [], manifest=False))
     t.expect("MODEL_MISMATCH", [nodes[0], serve, wrong], node=False, words="shoal-demo|model", also=[("SHARD_NOT_DISCOVERED", 2)])
-    t.mend(lambda: [t.give(folder, f) for f in (2, "manifest.json")])
-    t.ready_again()
+    t.mend(lambda: t.follow(serve))
+    t.ready_again(on=[*nodes, serve])
 
 
 @fault("SHARD_COUNT_MISMATCH", "--total-shards is not the manifest's number")
@@ -108,7 +106,7 @@ def self_test(t):
     t.inject()
     nodes = [t.node(f"node{i}", [i], [], manifest=False) for i in range(3)]
     f = t.expect("SELF_TEST_FAILED", nodes, shard=2, node=nodes[2], words="self-test")
-    t.paste(f)
+    t.paste(f, stays=True)  # it mends a processor's fault; here the manifest is wrong
     t.mend(lambda: [t.give(folder, "manifest.json") for folder in folders])
     t.ready_again(on=nodes, timeout=15)
 

@@ -11,8 +11,7 @@ def never_claimed(t):
     began()
     nodes, serve = [t.node(f"node{i}", [i], [i]) for i in (0, 1)], t.serve()
     f = t.expect("SHARD_NOT_DISCOVERED", [nodes[0], nodes[1], serve], shard=2, words="never claimed")
-    check(t.paste(f, runs_on=True) in (0, 3), "the action")
-    late = t.mend(lambda: t.node("node2", [2], [2]))
+    t.mend(lambda: t.follow(serve))
     t.ready_again()
 
 
@@ -23,9 +22,8 @@ def killed(t):
     lost = nodes[2].id
     t.inject(nodes[2].kill)
     f = t.expect("SHARD_NOT_DISCOVERED", [nodes[0], nodes[1], serve], shard=2, node=lambda: lost, words="lost")
-    check(t.paste(f, runs_on=True) in (0, 3), "the action")
-    t.mend(nodes[2].start)
-    t.ready_again(restarted=[nodes[2]])
+    t.mend(lambda: t.follow(serve))
+    t.ready_again()
 
 
 @fault("SHARD_NOT_DISCOVERED", "a node is stopped in order (Ctrl-C) and none takes its place")
@@ -56,8 +54,7 @@ def nobody(t):
     t.inject()
     serves = [t.serve(), t.serve(name="serve2")]
     f = t.expect("NO_NODE_FOR_SHARD", serves, shard=0, also=[("NO_NODE_FOR_SHARD", 1), ("NO_NODE_FOR_SHARD", 2)])
-    check(t.paste(f, runs_on=True) in (0, 3), "the action")
-    t.mend(lambda: t.node("node", None, range(3)))
+    t.mend(lambda: t.follow(serves[0]))
     t.ready_again()
 
 
@@ -66,13 +63,12 @@ def no_coordinator(t):
     t.entry()
     t.inject()
     nodes = [t.node(f"node{i}", None, range(3)) for i in (0, 1, 2)]
-    others = [("WAITING_FOR_LOAD_SHARD", 1), ("WAITING_FOR_LOAD_SHARD", 2)]
-    t.expect("WAITING_FOR_LOAD_SHARD", nodes, shard=0, node=False, also=others, words="no coordinator")
-    t.keep()
-    t.began = time.monotonic()
-    for shard in range(3):
-        f = next(f for f in t.doctor(nodes[1])["findings"] if f["shard"] == shard)
-        check(t.paste(f) == 0, "the action failed:", f["action"])
+    f = t.expect("WAITING_FOR_LOAD_SHARD", nodes, shard=0, node=False, words="no coordinator")
+    f = wait_for(lambda: t._pick(t.doctor(nodes[0]), "WAITING_FOR_LOAD_SHARD", 0, "blocker"), 5, "the first")
+    check("3 nodes without a shard wait to be given shards 0, 1, 2" in f["cause"], f["cause"])
+    named = {f["node"] for f in t.doctor(nodes[0])["findings"] if f["code"] == "WAITING_FOR_LOAD_SHARD"}
+    check(named == {p.id for p in nodes}, "each node is to take a shard:", named)
+    t.mend(lambda: check(t.paste(f) == 0, "the action failed"))
     t.ready_again()
 
 
@@ -98,7 +94,7 @@ def no_memory_to_place(t):
     serve = t.serve()
     t.expect("NOT_ENOUGH_MEMORY", [serve, small], shard=0, node=False, also=[("NOT_ENOUGH_MEMORY", 1), ("NOT_ENOUGH_MEMORY", 2)],
              words=r"MB")
-    t.mend(lambda: t.node("large", None, range(3)))
+    t.mend(lambda: t.follow(serve))
     t.ready_again()
 
 
@@ -107,10 +103,7 @@ def no_memory_to_load(t):
     nodes, serve = t.plain(lacking=(2,))
     small = t.inject(lambda: t.node("node2", [2], [2], "--memory", "100K"))
     f = t.expect("NOT_ENOUGH_MEMORY", [small, nodes[0], serve], shard=2, node=small, words=r"MB")
-    t.paste(f)
-    t.keep()
-    small.stop()
-    t.mend(lambda: t.node("node2b", [2], [2]))
+    t.mend(lambda: t.follow(serve))
     t.ready_again()
 
 
@@ -119,7 +112,7 @@ def duplicate(t):
     nodes, serve = t.plain(lacking=(2,))
     twin = t.inject(lambda: t.node("twin", [1], [1]))
     t.expect("DUPLICATE_SHARD_ID", [twin, nodes[0], serve], shard=1, node=False, also=[("SHARD_NOT_DISCOVERED", 2)])
-    t.mend(lambda: t.node("node2", [2], [2]))
+    t.mend(lambda: t.follow(serve))
     t.ready_again()
 
 
@@ -130,5 +123,7 @@ def past_the_last(t):
     f = t.expect("SHARD_NOT_DISCOVERED", [nodes[0], serve, wrong], shard=2, node=False)
     beside = serve.finding("SHARD_COUNT_MISMATCH", shard=7, node=wrong.id)
     check(beside and "0 to 2" in beside["cause"], "the wrong id is not named:", beside)
-    t.mend(lambda: t.node("node2", [2], [2]))
+    check(t.paste(beside) == 0, "the action failed:", beside["action"])
+    t.gone("SHARD_COUNT_MISMATCH", [serve])
+    t.mend(lambda: t.follow(serve))
     t.ready_again()

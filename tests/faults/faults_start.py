@@ -58,8 +58,9 @@ def no_key(t):
         wait_for(p.run_entry, 10, f"{p.name} runs")
     env = {**base_env(t.dir / "keyless"), "XDG_RUNTIME_DIR": t.env["XDG_RUNTIME_DIR"]}
     dead = t.inject(lambda: t.node("node2", [2], [2], env=env))
-    t.expect_dead("KEY_MISSING", dead, [nodes[0], serve], words="key")
-    t.mend(lambda: t.node("node2b", [2], [2], t.token, env=env))
+    f = t.expect_dead("KEY_MISSING", dead, [nodes[0], serve], words="key")
+    command = f["action"].split("on the others: ")[1].split(" TOKEN")[0]
+    t.mend(lambda: t.paste(f"{command} {t.token}", env=env, stays=True))
     t.ready_again()
 
 
@@ -71,7 +72,7 @@ def cloned(t):
     clone = t.inject(lambda: t.node("clone", [1], [1]))
     # The newer of two is believed; the one that it pushed out is told.
     f = t.expect("IDENTITY_CONFLICT", [nodes[1]], node=nodes[1], severity=None, alone=True)
-    check(t.paste(f, runs_on=True) in (0, 3), "the action")
+    t.paste(f, stays=True)
     t.mend(clone.stop)
     t.ready_again(on=[serve, *nodes], restarted=[clone])
 
@@ -93,8 +94,8 @@ def port_taken(t):
         port = taken.getsockname()[1]
         dead = t.inject(lambda: t.node("node2", [2], [2], "--port", port))
         f = t.expect_dead("PORT_IN_USE", dead, [nodes[0], serve], words=str(port))
-    t.mend(dead.start)
-    t.ready_again(restarted=[dead])
+        t.mend(lambda: t.paste(f, stays=True))
+        t.ready_again()
 
 
 @fault("PORT_IN_USE", "a node's --http port is taken by another program")
@@ -103,9 +104,9 @@ def http_taken(t):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         dead = t.inject(lambda: t.node("node2", [2], [2], "--http", f"127.0.0.1:{port}"))
-        t.expect_dead("PORT_IN_USE", dead, [nodes[0], serve], words=str(port))
-    t.mend(dead.start)
-    t.ready_again(restarted=[dead])
+        f = t.expect_dead("PORT_IN_USE", dead, [nodes[0], serve], words=str(port))
+        t.mend(lambda: t.paste(f, stays=True))
+        t.ready_again()
 
 
 @fault("STATE_DIR_UNWRITABLE", "a node's --state-dir is a file")
@@ -115,10 +116,9 @@ def state_is_a_file(t):
     path.parent.mkdir(exist_ok=True)
     path.write_text("not a folder")
     dead = t.inject(lambda: t.node("node2", [2], [2]))
-    t.expect_dead("STATE_DIR_UNWRITABLE", dead, [nodes[0], serve], words="state/node2")
-    path.unlink()
-    t.mend(dead.start)
-    t.ready_again(restarted=[dead])
+    f = t.expect_dead("STATE_DIR_UNWRITABLE", dead, [nodes[0], serve], words="state/node2")
+    t.mend(lambda: t.paste(f, stays=True))
+    t.ready_again()
 
 
 @fault("STATE_DIR_UNWRITABLE", "a node's --state-dir is the one of a node that runs")
@@ -126,8 +126,8 @@ def state_taken(t):
     nodes, serve = t.plain(lacking=(2,))
     wait_for(nodes[0].run_entry, 10, "node0 runs")
     dead = t.inject(lambda: t.node("node2", [2], [2], "--state-dir", t.dir / "state/node0"))
-    t.expect_dead("STATE_DIR_UNWRITABLE", dead, [nodes[1], serve], words="node0")
-    t.mend(lambda: t.node("node2b", [2], [2]))
+    f = t.expect_dead("STATE_DIR_UNWRITABLE", dead, [nodes[1], serve], words="node0")
+    t.mend(lambda: t.paste(f, stays=True))
     t.ready_again()
 
 
@@ -137,8 +137,8 @@ def shards_is_a_file(t):
     path = t.dir / "a-file"
     path.write_text("not a folder")
     dead = t.inject(lambda: t.node("node2", [2], [2], "--shards-dir", path))
-    t.expect_dead("PERMISSION_DENIED", dead, [nodes[0], serve], words="a-file")
-    t.mend(lambda: t.node("node2b", [2], [2]))
+    f = t.expect_dead("PERMISSION_DENIED", dead, [nodes[0], serve], words="a-file")
+    t.mend(lambda: (t.paste(f, stays=True), t.follow(serve)))
     t.ready_again()
 
 
@@ -148,10 +148,9 @@ def descriptors(t):
         raise Skip("prlimit is not here")
     nodes, serve = t.plain(lacking=(2,))
     dead = t.inject(lambda: t.node("node2", [2], [2], wrap=["prlimit", "--nofile=40:40"]))
-    t.expect_dead("DESCRIPTORS_SHORT", dead, [nodes[0], serve], words="40")
-    dead.wrap = []
-    t.mend(dead.start)
-    t.ready_again(restarted=[dead])
+    f = t.expect_dead("DESCRIPTORS_SHORT", dead, [nodes[0], serve], words="40")
+    t.mend(lambda: t.paste(f, stays=True))
+    t.ready_again()
 
 
 @fault("AGENT_CRASHED", "the agent is killed again and again")
@@ -175,8 +174,7 @@ def no_entry(t):
     t.inject()
     nodes = [t.node(f"node{i}", [i], [i]) for i in range(3)]
     f = t.expect("BOOTSTRAP_UNREACHABLE", nodes, node=lambda: None, own=True, words=f":{t.entry_port}.*(refused|connect)")
-    t.paste(f)
-    t.mend(t.entry)
+    t.mend(lambda: t.paste(f, stays=True))
     t.ready_again(on=nodes)
 
 
@@ -216,9 +214,8 @@ def other_cluster(t):
     lost = t.inject(lambda: t.node("node2", [2], [2], "--cluster", "llama-8b-cluster"))
     f = t.expect("ALONE_IN_CLUSTER", [lost], node=lost, alone=True, words="llama-8b-cluster", also=[("CLUSTER_MISMATCH", None)])
     check(other_clusters(f) == ["llama-cluster"], "other clusters:", f["evidence"])
-    t.paste(f, runs_on=True)
     lost.stop()
-    t.mend(lambda: t.node("node2b", [2], [2]))
+    t.mend(lambda: (t.paste(f, stays=True), t.follow(serve)))
     t.ready_again()
 
 
@@ -230,7 +227,6 @@ def cluster_of_peer(t):
     t.expect("ALONE_IN_CLUSTER", [lost], node=lost, alone=True, also=[("CLUSTER_MISMATCH", None)])
     f = lost.finding("CLUSTER_MISMATCH")
     check(f and "llama-cluster" in f["cause"], "the other cluster is not named:", f)
-    t.paste(f, runs_on=True)
     lost.stop()
-    t.mend(lambda: t.node("node2b", [2], [2]))
+    t.mend(lambda: (t.paste(f, stays=True), t.follow(serve)))
     t.ready_again()

@@ -1,7 +1,7 @@
 """One fault in an otherwise fine swarm of real processes: injected, named, mended. What is asserted of each: the first
 finding that `shoal doctor --json` prints on two or more nodes (code, shard, node, action), that nobody else is blamed,
 and that the swarm is ready after the remedy with the processes that it had."""
-import contextlib, json, os, pathlib, re, subprocess, sys, time
+import contextlib, json, os, pathlib, re, shutil, signal, subprocess, sys, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import swarm
@@ -40,6 +40,7 @@ class Trial(Swarm):
         self.began = None
         self.pids = {}
         self.acted = None
+        self.pasted = []        # processes that actions started
 
     # --- what doctor says
 
@@ -159,26 +160,71 @@ class Trial(Swarm):
 
     # --- what doctor tells to do
 
-    def paste(self, finding, cwd=None, env=None, timeout=6, runs_on=False):
-        """The action as a shell takes it. `runs_on`: it starts a process that is meant to stay; it is ended."""
-        env = dict(env or self.env)
+    def _shell(self, env):
+        """The environment of whoever pastes: `shoal` is in the PATH, and new processes are as ours are. `find /` looks
+        no further than this test's folders: other tests' shards lie on this machine, too."""
         folder = self.dir / "bin"
         if not folder.exists():
             folder.mkdir()
+            (self.dir / "pasted").mkdir()
             (folder / "shoal").symlink_to(swarm.BIN)
-        env["PATH"] = f"{folder}:{env.get('PATH', '/usr/bin:/bin')}"
-        self.acted = finding["action"]
-        p = subprocess.Popen(["sh", "-c", "exec " + finding["action"] if runs_on else finding["action"]], cwd=cwd or self.dir, env=env,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=swarm._child_setup)
+            find = shutil.which("find") or "/usr/bin/find"
+            (folder / "find").write_text(f'#!/bin/sh\n[ "$1" = / ] && shift && exec {find} {self.box.dir} {self.dir} "$@"\nexec {find} "$@"\n')
+            (folder / "find").chmod(0o755)
+        options = {"SHOAL_" + name[2:].upper(): str(value) for name, value in zip(self.options[::2], self.options[1::2])}
+        return {**env, **options, "SHOAL_LISTEN": "127.0.0.1", "PATH": f"{folder}:{env.get('PATH', '/usr/bin:/bin')}"}
+
+    def paste(self, finding, cwd=None, env=None, timeout=20, stays=False):
+        """The action of a finding, or a text, as a shell takes it: exit status. `stays`: it starts a process that is
+        meant to stay; it runs until the trial ends, and its Popen is returned."""
+        self.acted = action = finding["action"] if isinstance(finding, dict) else finding
+        env = self._shell(dict(env or self.env))
+        p = subprocess.Popen(["sh", "-c", action], cwd=cwd or self.dir / "pasted", env=env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL if stays else subprocess.PIPE,
+                             stderr=open(self.dir / "pasted.err", "ab") if stays else subprocess.PIPE, preexec_fn=swarm._child_setup,
+                             start_new_session=True)
+        if stays:
+            self.pasted.append(p)
+            time.sleep(0.3)
+            check(p.poll() is None, f"'{action}' ended with {p.returncode}:", (self.dir / "pasted.err").read_text()[-500:])
+            return p
         try:
-            out, err = p.communicate(timeout=1.5 if runs_on else timeout * swarm.SLOW)
+            _, err = p.communicate(timeout=timeout * swarm.SLOW)
         except subprocess.TimeoutExpired:
-            p.terminate()
+            os.killpg(p.pid, signal.SIGTERM)
             p.communicate()
-            check(runs_on, "the action does not end:", finding["action"])
-            return 0
-        check(p.returncode not in (2, 126, 127), f"'{finding['action']}' does not work when pasted (exit {p.returncode}):", err.decode()[-500:])
+            raise Failure("the action does not end:", action) from None
+        check(p.returncode not in (2, 126, 127), f"'{action}' does not work when pasted (exit {p.returncode}):", err.decode()[-500:])
         return p.returncode
+
+    def follow(self, p, timeout=25):
+        """Pastes what doctor's first blocker says, and again, until the swarm is ready: the actions alone mend it."""
+        end, done = time.monotonic() + timeout * swarm.SLOW, {}
+        while not p.is_ready():
+            check(time.monotonic() < end, f"{p.name} is not ready after pasting {list(done)}:", brief(p.blockers()))
+            f = self._first(self.doctor(p), "blocker")
+            # What was done takes a moment to show.
+            if f and f["code"] not in TRANSIENT and time.monotonic() - done.get(f["action"], 0) > 6:
+                check(f["action"] not in done, f"'{f['action']}' did not mend it:", brief([f]))
+                stays = re.match(r"(\w+=\S+ )*shoal (node|serve|bootstrap)\b", f["action"])
+                status = self.paste(f, stays=stays)
+                # `load` ends with 1 where the next thing is in the way, and says which.
+                check(stays or status == 0 or f["action"].startswith("shoal load"), "the action failed:", f["action"])
+                done[f["action"]] = time.monotonic()
+            time.sleep(0.15)
+        return list(done)
+
+    def close(self):
+        for p in self.pasted:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(p.pid, signal.SIGTERM)
+        for p in self.pasted:
+            try:
+                p.wait(5 * swarm.SLOW)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, signal.SIGKILL)
+                p.wait()
+        return super().close()
 
     # --- afterwards
 

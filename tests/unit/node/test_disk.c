@@ -476,6 +476,25 @@ static void test_folder_goes_and_comes_back(void **state)
     rig_free(rig);
 }
 
+/* Whatever disks this machine has: never the same one, and told with what is free there. */
+static void test_room_is_on_another_disk(void **state)
+{
+    (void)state;
+    static const char *const dirs[] = {"/tmp", "/proc", "/no/such/folder"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        struct disk_room room = disk_find_room(dirs[i]);
+        struct stat here = {.st_dev = 0}, there;
+        (void)stat(dirs[i], &here);
+        assert_true((room.dir[0] != '\0') == (room.bytes > 0));
+        if (room.bytes) {
+            assert_int_equal(stat(room.dir, &there), 0);
+            assert_true(there.st_dev != here.st_dev && access(room.dir, W_OK) == 0);
+        }
+    }
+    struct disk_room any = disk_find_room("/proc"); /* what is no disk: /var/tmp at least has room */
+    assert_true(any.bytes > 0);
+}
+
 static void test_freed_with_work_under_way(void **state)
 {
     (void)state;
@@ -507,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_a_file_that_nobody_closes_settles),
         cmocka_unit_test(test_folder_goes_and_comes_back),
+        cmocka_unit_test(test_room_is_on_another_disk),
         cmocka_unit_test(test_freed_with_work_under_way),
     };
     if (crypto_start(NULL))

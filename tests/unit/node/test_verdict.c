@@ -1,6 +1,7 @@
 /* The verdict: swarms, and what blocks them first. */
 #include "swarm_rig.h"
 
+#include "base/mem.h"
 #include "node/verdict.h"
 
 #define N_SHARDS 3
@@ -333,6 +334,50 @@ static void alone_behind_a_wrong_key_the_rest_follows(void **state)
     assert_int_equal(find(v, FINDING_WAITING_FOR_LOAD_SHARD, 1)->severity, SEVERITY_BLOCKER);
 }
 
+/* Two nodes and two shards that wait: told once, each node takes one, and the one action gives out both. */
+static void shards_that_wait_are_told_once(void **state)
+{
+    struct world *w = *state;
+    rig_holder(&w->rig, 0, 0, 1);
+    for (int i = 1; i <= 2; i++) {
+        rig_up(&w->rig, i);
+        rig_publish(&w->rig, i);
+    }
+    const struct verdict *v = judge(w, true);
+    check_first(v, FINDING_WAITING_FOR_LOAD_SHARD, 1);
+    const struct finding *first = verdict_first(v), *second = find(v, FINDING_WAITING_FOR_LOAD_SHARD, 2);
+    assert_non_null(
+        strstr(first->cause, "2 nodes without a shard wait to be given shards 1, 2; no coordinator"));
+    assert_non_null(second);
+    assert_int_equal(second->severity, SEVERITY_INFO);
+    assert_int_equal(second->caused_by, FINDING_WAITING_FOR_LOAD_SHARD);
+    assert_false(node_id_equal(&first->node, &second->node));
+    char *both = mem_format(" && %s # ", second->action);
+    assert_true(strncmp(first->action, "shoal load 1 --node ", 20) == 0 && strstr(first->action, both));
+    mem_free(both);
+}
+
+static void who_has_another_model_blocks_only_while_a_shard_lacks(void **state)
+{
+    struct world *w = *state;
+    rig_holder(&w->rig, 0, 0, 2);
+    w->rig.says[1].split = rig_hash("another split");
+    w->rig.says[0].split = rig_hash("ours");
+    rig_holder(&w->rig, 1, 2, 3);
+    rig_publish(&w->rig, 0);
+    const struct verdict *v = judge(w, true);
+    check_first(v, FINDING_MODEL_MISMATCH, FINDING_NO_SHARD);
+    assert_int_equal(find(v, FINDING_SHARD_NOT_DISCOVERED, 2)->severity, SEVERITY_INFO);
+    w->rig.says[2].split = rig_hash("ours");
+    rig_shard(&w->rig, 2, 2, SHARD_FAILED); /* another node takes the shard, and has its own trouble */
+    tells(w, 2, FINDING_NO_SOURCE, 2);
+    rig_up(&w->rig, 2);
+    rig_publish(&w->rig, 2);
+    v = judge(w, true);
+    check_first(v, FINDING_NO_SOURCE, 2);
+    assert_int_equal(find(v, FINDING_MODEL_MISMATCH, -1)->severity, SEVERITY_WARNING);
+}
+
 static void findings_are_sorted_by_ladder_then_shard(void **state)
 {
     struct world *w = *state;
@@ -479,6 +524,8 @@ int main(void)
         T(what_another_has_loaded_blocks_nothing),
         T(findings_of_the_dead_do_not_count),
         T(alone_behind_a_wrong_key_the_rest_follows),
+        T(shards_that_wait_are_told_once),
+        T(who_has_another_model_blocks_only_while_a_shard_lacks),
         T(findings_are_sorted_by_ladder_then_shard),
         T(the_eta_is_of_the_last_to_end),
         T(ages_of_others_are_on_our_clock),
