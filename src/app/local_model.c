@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
+#include "model/folder.h"
 #include "model/gguf.h"
 #include "model/manifest.h"
 #include "model/shards.h"
@@ -94,8 +95,8 @@ static enum status find_files(struct model_files *out, const char *path, struct 
     struct stat info;
 
     if (stat(path, &info) != 0)
-        return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, errno, "opening '%s'",
-                               path);
+        return errno == ENOENT ? folder_lacks(path, err)
+                               : error_set_errno(err, STATUS_IO, errno, "opening '%s'", path);
     if (!S_ISDIR(info.st_mode)) {
         out->weights = mem_array(1, sizeof *out->weights);
         out->weights[out->n_weights++] = mem_string(path);

@@ -19,4 +19,7 @@ enum status folder_list_read(struct folder_list *out, const char *path, struct e
 void folder_list_free(struct folder_list *list);
 bool folder_name_ends(const char *name, const char *ending);
 
+/* Sets and returns NOT_FOUND: no file or folder is at `path`, and which models lie where it should be. */
+enum status folder_lacks(const char *path, struct error *err);
+
 #endif

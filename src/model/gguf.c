@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/folder.h"
 #include "model/gguf_private.h"
 
 #include <errno.h>
@@ -25,9 +26,10 @@ enum status gguf_part_open(struct gguf_part *part, const char *path, struct erro
     struct stat info;
     /* O_NONBLOCK: a FIFO must not hold us up. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT)
+        return folder_lacks(path, err);
     if (fd < 0)
-        return error_set_errno(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, errno, "opening '%s'",
-                               path);
+        return error_set_errno(err, STATUS_IO, errno, "opening '%s'", path);
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(fd);
         return error_set(err, STATUS_BAD_DATA, "'%s' is not a regular file", path);

@@ -127,7 +127,7 @@ def bad_input(box):
     (folder / "v1.gguf").write_bytes(b"GGUF\1\0\0\0" + bytes(100))
     (folder / "big-endian.gguf").write_bytes(b"GGUF\0\0\0\3" + bytes(100))
     out = folder / "out"
-    refused(box, 4, "nowhere.gguf.*No such file", "split", folder / "nowhere.gguf", "--out", out)
+    refused(box, 4, "nowhere.gguf.*No such file.*the folder", "split", folder / "nowhere.gguf", "--out", out)
     refused(box, 4, "cut.gguf.*truncated", "split", folder / "cut.gguf", "--out", out)
     refused(box, 4, "foreign.gguf.*no GGUF file", "split", folder / "foreign.gguf", "--out", out)
     refused(box, 4, "version 1", "inspect", folder / "v1.gguf")
