@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CTX_STEP            256   /* contexts that we propose are whole ones of these */
 #define TOKEN_DEADLINE_MS   15000 /* without any sign of progress a step is sent again */
 #define RECOVER_DEADLINE_MS 30000 /* for the swarm to be ready again */
 #define SLOT_RETRY_MS       200
@@ -487,14 +488,16 @@ static bool is_told(const struct frontdoor *frontdoor, const struct refused *ref
     return refused->n && clock_ms(frontdoor->clock) - refused->last_ms < FRONTDOOR_TOLD_MS;
 }
 
-static void fill_refused(struct finding *f, const struct refused *refused, const char *action)
+/* `enough`: of what the command asks for, so that what was refused would have had its place. */
+static void fill_refused(struct finding *f, const struct refused *refused, const char *command, uint32_t enough)
 {
     if (!f)
         return;
     f->severity = SEVERITY_WARNING;
     f->since_ms = refused->first_ms;
     jv_set_int(finding_evidence(f), "refused", refused->n);
-    finding_set_action(f, "%s", action);
+    finding_set_action(f, "%s %u # in place of the one that runs, and the same at each node: it costs memory",
+                       command, enough);
 }
 
 void frontdoor_explain(const struct frontdoor *frontdoor, struct finding_list *out)
@@ -520,7 +523,7 @@ void frontdoor_explain(const struct frontdoor *frontdoor, struct finding_list *o
                       "in the queue are taken",
                       (double)(now - frontdoor->crowded_ms) / 1000, frontdoor->n_slots, n_waiting,
                       FRONTDOOR_QUEUE_MAX);
-        fill_refused(f, full, "shoal serve --slots N # more than now, and the same at each node: costs memory");
+        fill_refused(f, full, "shoal serve --slots", 2 * frontdoor->n_slots);
         if (f) {
             f->since_ms = frontdoor->crowded_ms ? frontdoor->crowded_ms : full->first_ms;
             jv_set_int(finding_evidence(f), "slots", frontdoor->n_slots);
@@ -534,8 +537,8 @@ void frontdoor_explain(const struct frontdoor *frontdoor, struct finding_list *o
                         "%u requests were refused because they pass the context; the last has %u "
                         "tokens, the nodes of the plan take %u",
                         frontdoor->too_long.n, frontdoor->longest, frontdoor->n_ctx);
-        fill_refused(f, &frontdoor->too_long,
-                     "shoal node --ctx N # larger than now, the same at each node: costs memory");
+        fill_refused(f, &frontdoor->too_long, "shoal node --ctx",
+                     (frontdoor->longest / CTX_STEP + 1) * CTX_STEP);
         if (f)
             jv_set_int(finding_evidence(f), "ctx", frontdoor->n_ctx);
     }

@@ -109,6 +109,15 @@ def http_taken(t):
         t.ready_again()
 
 
+@fault("START_FAILED", "a node's --listen is an address that this machine has not")
+def listen_elsewhere(t):
+    nodes, serve = t.plain(lacking=(2,))
+    dead = t.inject(lambda: t.node("node2", [2], [2], "--listen", "203.0.113.9"))  # of RFC 5737, for documents
+    f = t.expect_dead("START_FAILED", dead, [nodes[0], serve], words="203.0.113.9")
+    t.mend(lambda: t.paste(f, stays=True))
+    t.ready_again()
+
+
 @fault("STATE_DIR_UNWRITABLE", "a node's --state-dir is a file")
 def state_is_a_file(t):
     nodes, serve = t.plain(lacking=(2,))
