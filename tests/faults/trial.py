@@ -264,7 +264,15 @@ class Trial(Swarm):
         """An entry, a node for each of n shards but those `lacking`, and a serve."""
         self.entry()
         made = [self.node(f"node{i}", [i], [i], **kw) for i in range(n) if i not in lacking]
-        return made, self.serve() if serve else None
+        front = self.serve() if serve else None
+        if lacking:  # while a swarm starts, any shard may be missing for a moment
+            wait_for(lambda: all(self._missing(p) == set(lacking) for p in self.processes if p.role != "entry"), 10, "only those lack")
+        return made, front
+
+    def _missing(self, p):
+        """The shards that blockers name at p; None while it starts."""
+        verdict = self.doctor(p)
+        return verdict and {f["shard"] for f in verdict["findings"] if f["severity"] == "blocker" and f["shard"] is not None}
 
     @contextlib.contextmanager
     def small_disk(self, folder, n_bytes):
