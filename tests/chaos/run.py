@@ -6,7 +6,9 @@ Each run draws one or two faults by its seed, in a swarm drawn by the seed of it
 requests go to every serve and every process is asked for its verdict, each about five times a second. Fails where: a
 process said ready more than 3 s (1 s for looking) after requests began to fail; an answer differs from the one that
 `shoal run` gives, or ends without a word; a fault that should not matter made requests fail; the swarm is not ready
-within 20 s of the remedy, by the processes that it had. Ends with a summary, and exits 1 if any run failed."""
+within 20 s of the remedy, by the processes that it had. A run that fails while the machine stands still (a virtual one that is
+paused: nothing here runs for half a second, this program neither) is void and played again, at most twice. Ends with a
+summary, and exits 1 if any run failed."""
 import argparse, json, os, pathlib, random, re, shutil, signal, subprocess, sys, tempfile, time, traceback
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
@@ -189,7 +191,7 @@ class Chaos:
             self.rows.append({"seed": self.block * BLOCK, "faults": ["end"], "result": "failed", "why": "; ".join(faults)})
             print("FAILED at the end of its swarm: " + "; ".join(faults), flush=True)
 
-    def one(self, seed):
+    def one(self, seed, n_again=2):
         row, run, watch, began = {"seed": seed, "faults": [], "result": "failed", "why": ""}, None, None, time.monotonic()
         try:
             arena = self.swarm_of(seed)
@@ -212,8 +214,12 @@ class Chaos:
         row["s"] = time.monotonic() - began
         if run:
             row["faults"], row["words"] = run.names, run.words
+        if row["result"] == "failed" and watch and watch.stood and n_again:
+            row["result"] = "void"
         self.tell(row, run, watch)
         self.rows.append(row)
+        if row["result"] == "void":
+            self.one(seed, n_again - 1)
 
     def tell(self, row, run, watch):
         text = "; ".join(row.get("words", []))
@@ -224,10 +230,12 @@ class Chaos:
             print(f"-- {row['seed']} no such fault in this swarm", flush=True)
         else:
             first, only = row["seed"] // BLOCK * BLOCK, f" --only '{self.args.only}'" if self.args.only else ""
-            print(f"FAILED {row['seed']} {text}: {row['why']}\n    repeat: tests/chaos/run.py --seed {row['seed']} --runs 1{only}; "
+            print(f"{row['result'].upper()} {row['seed']} {text}: {row['why']}\n    repeat: tests/chaos/run.py --seed {row['seed']} --runs 1{only}; "
                   f"with what went before it: --seed {first} --runs {row['seed'] - first + 1}{only}", flush=True)
             if watch:
                 print(Judge(watch, run.since or 0, run.front, []).story())
+                for a, b in watch.stood:
+                    print(f"the machine stood still: {a - (run.since or 0):+.2f}..{b - (run.since or 0):+.2f}")
                 print(f"the remedy: +{(run.mended or 0) - (run.since or 0):.2f}")
             if self.arena:
                 print("\n".join(p.tail(25) for p in self.arena.processes), flush=True)
@@ -244,7 +252,7 @@ def summary(rows):
     for r in passed:
         for s in r["streams"]:
             streams[s] = streams.get(s, 0) + 1
-    return {"runs": len(runs), "failed": len(runs) - len(passed), "skipped": len(rows) - len(runs), "faults": by_kind,
+    return {"runs": len(runs), "failed": len(runs) - len(passed), "skipped": sum(r["result"] == "skipped" for r in rows), "void": sum(r["result"] == "void" for r in rows), "faults": by_kind,
             "runs_in_which_requests_failed": sum(r["failed"] > 0 for r in passed),
             "worst_false_ready_s": max((r["late_s"] for r in passed), default=None), "streams": streams,
             "ready_again_median_s": again[len(again) // 2] if again else None,
@@ -278,6 +286,8 @@ def main():
     print(f"{s['runs'] - s['failed']} of {s['runs']} runs right; requests failed in {s['runs_in_which_requests_failed']}; "
           f"longest false ready {s['worst_false_ready_s'] or 0:.1f} s; ready again after {s['ready_again_median_s'] or 0:.1f} s (median), "
           f"{s['ready_again_worst_s'] or 0:.1f} s (worst); {s['seconds_a_run'] or 0:.1f} s a run")
+    if s["void"]:
+        print(f"{s['void']} more were void: the machine stood still, and they were played again")
     print(f"{s['runs'] - s['failed']} passed, {s['failed']} failed, {s['skipped']} skipped")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from swarm import SLOW, EventStream
 EVERY_S = 0.2
 WITHIN_S = 1.5 * SLOW  # a request that takes longer was not served
 PROMPT, N_SHORT, N_LONG = "Once upon a time", 3, 96
+BEAT_S, STOOD_S = 0.05, 0.5  # the watch itself is late by more than this: the machine stood still, and with it all that runs
 READY = re.compile(rb'"ready"\s*:\s*true')
 
 
@@ -31,7 +32,9 @@ class Watch:
         self.streams = []  # (serve, began, ended, outcome, text)
         self.open = {}     # name of a serve: when its stream began
         self.wrong = []    # what must never be
+        self.stood = []    # [(from, until)] in which the machine stood still
         self.threads = []
+        self._thread(self._beat)
         for p in arena.all():
             self.said[p.name] = []
             self._thread(self._listen, p)
@@ -53,6 +56,15 @@ class Watch:
 
     def _runs(self, p):
         return p.popen.poll() is None and not p.is_stopped
+
+    def _beat(self):
+        before = time.monotonic()
+        while not self.ended:
+            time.sleep(BEAT_S)
+            now = time.monotonic()
+            if now - before > STOOD_S:
+                self.stood.append((before, now))
+            before = now
 
     def _listen(self, p):
         while not self.ended:
