@@ -164,10 +164,9 @@ static const char *starter(const struct discovery *d)
 
 static void set_own_state_action(struct finding *finding, const char *command)
 {
-    finding_set_action(
-        finding,
-        "%s --state-dir \"$(mktemp -d ~/shoal-state-XXXXXX)\" # in place of one of the two: end that one",
-        command);
+    finding_set_action(finding,
+                       "%s --state-dir ~/shoal-state-$(date +%%s) # in place of one of the two: end that one",
+                       command);
 }
 
 static void set_cluster_action(struct finding *finding, const struct discovery *d, const struct failure *f,

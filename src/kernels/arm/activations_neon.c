@@ -62,21 +62,11 @@ static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32
 
 /* --- rule 2 --------------------------------------------------------------------------------------------- */
 
-static size_t f32_bytes(uint32_t n_cols, uint32_t n_tokens)
-{
-    return (size_t)n_tokens * n_cols * sizeof(float);
-}
-
 static void f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
                         uint32_t token_first, uint32_t token_end)
 {
-    for (uint32_t t = token_first; t < token_end; t++) {
-        struct group g = group_of(t, n_tokens, GROUP_MAX_NEON);
-        float *to = (float *)prepared + (size_t)g.first * n_cols + (t - g.first);
-        for (size_t k = 0; k < n_cols; k++)
-            to[k * g.size] = x[t * x_stride + k];
-    }
+    groups_f32_prepare(prepared, x, x_stride, n_cols, n_tokens, token_first, token_end, GROUP_MAX_NEON);
 }
 
 const struct activation_kernels activation_int8_neon = {int8_bytes, int8_prepare};
-const struct activation_kernels activation_f32_neon = {f32_bytes, f32_prepare};
+const struct activation_kernels activation_f32_neon = {groups_f32_bytes, f32_prepare};

@@ -1,6 +1,7 @@
 /* Rule 2 at NEON: for each output one chain of fma over the columns, so several panels or tokens at once. */
 #include "kernels/arm/levels.h"
 #include "kernels/arm/matmul_neon.h"
+#include "kernels/panels/float_tiles.h"
 
 /* A column of a panel as f32. */
 static ALWAYS_INLINE void load(float32x4_t w[4], const enum tensor_type type, const uint8_t *panel, size_t k)
@@ -48,40 +49,5 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
         store_panel(tile, first + p, acc + (size_t)p * n * 4, n);
 }
 
-static ALWAYS_INLINE void tile_times(const struct tile *tile, const uint32_t n_panels, const uint32_t n,
-                                     const enum tensor_type type)
-{
-    uint32_t p = 0;
-
-    for (; p + n_panels <= tile->n_panels; p += n_panels)
-        panels_times(tile, p, n_panels, n, type);
-    if (n_panels > 1)
-        for (; p < tile->n_panels; p++)
-            panels_times(tile, p, 1, n, type);
-}
-
-#define FLOAT_TILE(name, type, n_panels, n)                                                                    \
-    static void tile_##name##_##n(const struct tile *tile)                                                     \
-    {                                                                                                          \
-        tile_times(tile, n_panels, n, type);                                                                   \
-    }
-#define FLOAT_TYPE(name, type, panel_bytes)                                                                    \
-    FLOAT_TILE(name, type, 4, 1)                                                                               \
-    FLOAT_TILE(name, type, 2, 2)                                                                               \
-    FLOAT_TILE(name, type, 1, 4)                                                                               \
-    static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \
-    {                                                                                                          \
-        static tile_kernel *const kernels[] = {tile_##name##_1, tile_##name##_2, tile_##name##_4};             \
-        groups_matmul(m, row_first, row_end, panel_bytes(m->n_cols), GROUP_MAX_NEON, kernels);                 \
-    }
-
-FLOAT_TYPE(f32, TENSOR_TYPE_F32, panel_bytes_f32)
-FLOAT_TYPE(f16, TENSOR_TYPE_F16, panel_bytes_f16)
-FLOAT_TYPE(bf16, TENSOR_TYPE_BF16, panel_bytes_f16)
-
-void kernels_init_float_neon(struct kernels *k)
-{
-    k->types[TENSOR_TYPE_F32].matmul = matmul_f32;
-    k->types[TENSOR_TYPE_F16].matmul = matmul_f16;
-    k->types[TENSOR_TYPE_BF16].matmul = matmul_bf16;
-}
+_Static_assert(GROUP_MAX_NEON == 4, "FLOAT_TYPE_OF_4");
+FLOAT_TYPES(neon, FLOAT_TYPE_OF_4)

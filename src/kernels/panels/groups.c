@@ -3,6 +3,22 @@
 #define LOT_BYTES  ((size_t)256 << 10)
 #define LOT_PANELS 4 /* at least: what a kernel takes at once where a single chain would be too slow */
 
+size_t groups_f32_bytes(uint32_t n_cols, uint32_t n_tokens)
+{
+    return (size_t)n_tokens * n_cols * sizeof(float);
+}
+
+void groups_f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
+                        uint32_t token_first, uint32_t token_end, uint32_t group_max)
+{
+    for (uint32_t t = token_first; t < token_end; t++) {
+        struct group g = group_of(t, n_tokens, group_max);
+        float *to = (float *)prepared + (size_t)g.first * n_cols + (t - g.first);
+        for (size_t k = 0; k < n_cols; k++)
+            to[k * g.size] = x[t * x_stride + k];
+    }
+}
+
 static void lot_matmul(const struct matmul *m, struct tile *tile, uint32_t row, uint32_t group_max,
                        tile_kernel *const kernels[])
 {

@@ -76,35 +76,17 @@ static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32
     }
 }
 
-/* --- rule 2 --------------------------------------------------------------------------------------------- */
-
-static size_t f32_bytes(uint32_t n_cols, uint32_t n_tokens)
-{
-    return (size_t)n_tokens * n_cols * sizeof(float);
-}
-
-static void f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                        uint32_t token_first, uint32_t token_end, uint32_t group_max)
-{
-    for (uint32_t t = token_first; t < token_end; t++) {
-        struct group g = group_of(t, n_tokens, group_max);
-        float *to = (float *)prepared + (size_t)g.first * n_cols + (t - g.first);
-        for (size_t k = 0; k < n_cols; k++)
-            to[k * g.size] = x[t * x_stride + k];
-    }
-}
-
 /* --- both levels ---------------------------------------------------------------------------------------- */
 
-#define PREPARE(kind, level, group_max)                                                                        \
+#define PREPARE(kind, bytes, prepare, level, group_max)                                                        \
     static void kind##_prepare_##level(void *prepared, const float *x, size_t x_stride, uint32_t n_cols,       \
                                        uint32_t n_tokens, uint32_t token_first, uint32_t token_end)            \
     {                                                                                                          \
-        kind##_prepare(prepared, x, x_stride, n_cols, n_tokens, token_first, token_end, group_max);            \
+        prepare(prepared, x, x_stride, n_cols, n_tokens, token_first, token_end, group_max);                   \
     }                                                                                                          \
-    const struct activation_kernels activation_##kind##_##level = {kind##_bytes, kind##_prepare_##level};
+    const struct activation_kernels activation_##kind##_##level = {bytes, kind##_prepare_##level};
 
-PREPARE(int8, avx2, GROUP_MAX_AVX2)
-PREPARE(int8, avx512, GROUP_MAX_AVX512)
-PREPARE(f32, avx2, GROUP_MAX_AVX2)
-PREPARE(f32, avx512, GROUP_MAX_AVX512)
+PREPARE(int8, int8_bytes, int8_prepare, avx2, GROUP_MAX_AVX2)
+PREPARE(int8, int8_bytes, int8_prepare, avx512, GROUP_MAX_AVX512)
+PREPARE(f32, groups_f32_bytes, groups_f32_prepare, avx2, GROUP_MAX_AVX2)
+PREPARE(f32, groups_f32_bytes, groups_f32_prepare, avx512, GROUP_MAX_AVX512)

@@ -1,5 +1,6 @@
 /* Rule 2 at AVX-512: for each output one chain of fma over the columns, so several panels or tokens at once. */
 #include "kernels/kernels_private.h"
+#include "kernels/panels/float_tiles.h"
 #include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
 #include "kernels/x86/levels.h"
@@ -79,23 +80,6 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
         store_panel(tile, first + p, acc + p * n, n);
 }
 
-static ALWAYS_INLINE void tile_times(const struct tile *tile, const uint32_t n_panels, const uint32_t n,
-                                     const enum tensor_type type)
-{
-    uint32_t p = 0;
-
-    for (; p + n_panels <= tile->n_panels; p += n_panels)
-        panels_times(tile, p, n_panels, n, type);
-    if (n_panels > 1)
-        for (; p < tile->n_panels; p++)
-            panels_times(tile, p, 1, n, type);
-}
-
-#define FLOAT_TILE(name, type, n_panels, n)                                                                    \
-    static void tile_##name##_##n(const struct tile *tile)                                                     \
-    {                                                                                                          \
-        tile_times(tile, n_panels, n, type);                                                                   \
-    }
 #define FLOAT_TYPE(name, type, panel_bytes)                                                                    \
     FLOAT_TILE(name, type, 4, 1)                                                                               \
     FLOAT_TILE(name, type, 4, 2)                                                                               \
@@ -109,13 +93,4 @@ static ALWAYS_INLINE void tile_times(const struct tile *tile, const uint32_t n_p
         groups_matmul(m, row_first, row_end, panel_bytes(m->n_cols), GROUP_MAX_AVX512, kernels);               \
     }
 
-FLOAT_TYPE(f32, TENSOR_TYPE_F32, panel_bytes_f32)
-FLOAT_TYPE(f16, TENSOR_TYPE_F16, panel_bytes_f16)
-FLOAT_TYPE(bf16, TENSOR_TYPE_BF16, panel_bytes_f16)
-
-void kernels_init_float_avx512(struct kernels *k)
-{
-    k->types[TENSOR_TYPE_F32].matmul = matmul_f32;
-    k->types[TENSOR_TYPE_F16].matmul = matmul_f16;
-    k->types[TENSOR_TYPE_BF16].matmul = matmul_bf16;
-}
+FLOAT_TYPES(avx512, FLOAT_TYPE)
