@@ -13,4 +13,6 @@
 #include "kernels/arm/simd_math_neon.h"
 #endif
 
+#include "kernels/simd/exp_body.h"
+
 #endif

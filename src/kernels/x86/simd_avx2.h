@@ -149,31 +149,19 @@ static ALWAYS_INLINE vf vf_power_of_2(__m256i exponent)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponent, _mm256_set1_epi32(127)), 23));
 }
 
-/* exact_exp, step by step. */
-static ALWAYS_INLINE vf vf_exp_bounded(vf c)
+/* What exp_body.h asks for. */
+static ALWAYS_INLINE vf vf_times_power_of_2(vf y, vf n)
 {
-    vf n = vf_sub(vf_fma(c, vf_set1(EXP_LOG2E), vf_set1(EXP_ROUND)), vf_set1(EXP_ROUND));
-    vf r = vf_fma(n, vf_set1(-EXP_LN2_HIGH), c);
-    r = vf_fma(n, vf_set1(-EXP_LN2_LOW), r);
-
-    vf p = vf_fma(vf_set1(EXP_C6), r, vf_set1(EXP_C5));
-    p = vf_fma(p, r, vf_set1(EXP_C4));
-    p = vf_fma(p, r, vf_set1(EXP_C3));
-    p = vf_fma(p, r, vf_set1(EXP_C2));
-    p = vf_fma(p, r, vf_set1(EXP_C1));
-    vf y = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0F));
     __m256i whole = _mm256_cvttps_epi32(n), half = _mm256_srai_epi32(whole, 1);
     return vf_mul(vf_mul(y, vf_power_of_2(half)), vf_power_of_2(_mm256_sub_epi32(whole, half)));
 }
-/* The same where x is not above zero; NaN is the second operand of max, so it comes through. */
-static ALWAYS_INLINE vf vf_exp_not_positive(vf x)
+static ALWAYS_INLINE vf vf_exp_argument(vf x)
 {
-    return vf_exp_bounded(vf_max(vf_set1(EXP_LEAST), x));
+    return _mm256_min_ps(_mm256_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
 }
-static ALWAYS_INLINE vf vf_exp(vf x)
+static ALWAYS_INLINE vf vf_exp_of(vf x, vf y)
 {
-    vf c = _mm256_min_ps(_mm256_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
-    return _mm256_blendv_ps(vf_exp_bounded(c), x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 }
 
 /* What gates pick: near where |x| < TANH_NEAR, else far with x's sign; y, but beyond +-GELU_FLAT x or 0. */

@@ -136,30 +136,18 @@ static ALWAYS_INLINE float vf_join_lanes(const vf lanes[1])
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* exact_exp; scalef rounds a denormal result once, as the two factors there do. */
-static ALWAYS_INLINE vf vf_exp_bounded(vf c)
+/* What exp_body.h asks for; scalef rounds a denormal result once, as the two factors of exact_exp do. */
+static ALWAYS_INLINE vf vf_times_power_of_2(vf y, vf n)
 {
-    vf n = vf_sub(vf_fma(c, vf_set1(EXP_LOG2E), vf_set1(EXP_ROUND)), vf_set1(EXP_ROUND));
-    vf r = vf_fma(n, vf_set1(-EXP_LN2_HIGH), c);
-    r = vf_fma(n, vf_set1(-EXP_LN2_LOW), r);
-
-    vf p = vf_fma(vf_set1(EXP_C6), r, vf_set1(EXP_C5));
-    p = vf_fma(p, r, vf_set1(EXP_C4));
-    p = vf_fma(p, r, vf_set1(EXP_C3));
-    p = vf_fma(p, r, vf_set1(EXP_C2));
-    p = vf_fma(p, r, vf_set1(EXP_C1));
-    vf y = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set1(1.0F));
     return _mm512_scalef_ps(y, n);
 }
-/* The same where x is not above zero; NaN is the second operand of max, so it comes through. */
-static ALWAYS_INLINE vf vf_exp_not_positive(vf x)
+static ALWAYS_INLINE vf vf_exp_argument(vf x)
 {
-    return vf_exp_bounded(vf_max(vf_set1(EXP_LEAST), x));
+    return _mm512_min_ps(_mm512_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
 }
-static ALWAYS_INLINE vf vf_exp(vf x)
+static ALWAYS_INLINE vf vf_exp_of(vf x, vf y)
 {
-    vf c = _mm512_min_ps(_mm512_max_ps(x, vf_set1(EXP_LEAST)), vf_set1(EXP_MOST));
-    return _mm512_mask_mov_ps(vf_exp_bounded(c), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 }
 
 /* What gates pick. vf_tanh_pick: near where |x| < TANH_NEAR, else far with the sign of x. vf_gelu_pick: y, but
