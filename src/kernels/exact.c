@@ -1,5 +1,5 @@
 /* Plain IEEE additions, multiplications and fma in a fixed order: nothing here depends on a library's version.
- * vf_exp of the levels repeats exact_exp step by step for vectors. */
+ * simd/exp_body.h repeats exact_exp step by step for vectors. */
 #include "kernels/exact.h"
 
 #include "kernels/exact_private.h"

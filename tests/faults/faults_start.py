@@ -87,47 +87,40 @@ def clock_ahead(t):
     t.ready_again()
 
 
+def cannot_start(t, code, words, *options):
+    """The last node of a swarm is started with these options and ends; what doctor says, pasted, starts it."""
+    nodes, serve = t.plain(lacking=(2,))
+    dead = t.inject(lambda: t.node("node2", [2], [2], *options))
+    f = t.expect_dead(code, dead, [nodes[0], serve], words=words)
+    t.mend(lambda: t.paste(f, stays=True))
+    t.ready_again()
+
+
 @fault("PORT_IN_USE", "a node's --port is taken by another program")
 def port_taken(t):
-    nodes, serve = t.plain(lacking=(2,))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        dead = t.inject(lambda: t.node("node2", [2], [2], "--port", port))
-        f = t.expect_dead("PORT_IN_USE", dead, [nodes[0], serve], words=str(port))
-        t.mend(lambda: t.paste(f, stays=True))
-        t.ready_again()
+        cannot_start(t, "PORT_IN_USE", str(port), "--port", port)
 
 
 @fault("PORT_IN_USE", "a node's --http port is taken by another program")
 def http_taken(t):
-    nodes, serve = t.plain(lacking=(2,))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        dead = t.inject(lambda: t.node("node2", [2], [2], "--http", f"127.0.0.1:{port}"))
-        f = t.expect_dead("PORT_IN_USE", dead, [nodes[0], serve], words=str(port))
-        t.mend(lambda: t.paste(f, stays=True))
-        t.ready_again()
+        cannot_start(t, "PORT_IN_USE", str(port), "--http", f"127.0.0.1:{port}")
 
 
 @fault("START_FAILED", "a node's --listen is an address that this machine has not")
 def listen_elsewhere(t):
-    nodes, serve = t.plain(lacking=(2,))
-    dead = t.inject(lambda: t.node("node2", [2], [2], "--listen", "203.0.113.9"))  # of RFC 5737, for documents
-    f = t.expect_dead("START_FAILED", dead, [nodes[0], serve], words="203.0.113.9")
-    t.mend(lambda: t.paste(f, stays=True))
-    t.ready_again()
+    cannot_start(t, "START_FAILED", "203.0.113.9", "--listen", "203.0.113.9")  # of RFC 5737, for documents
 
 
 @fault("STATE_DIR_UNWRITABLE", "a node's --state-dir is a file")
 def state_is_a_file(t):
-    nodes, serve = t.plain(lacking=(2,))
     path = t.dir / "state/node2"
     path.parent.mkdir(exist_ok=True)
     path.write_text("not a folder")
-    dead = t.inject(lambda: t.node("node2", [2], [2]))
-    f = t.expect_dead("STATE_DIR_UNWRITABLE", dead, [nodes[0], serve], words="state/node2")
-    t.mend(lambda: t.paste(f, stays=True))
-    t.ready_again()
+    cannot_start(t, "STATE_DIR_UNWRITABLE", "state/node2")
 
 
 @fault("STATE_DIR_UNWRITABLE", "a node's --state-dir is the one of a node that runs")

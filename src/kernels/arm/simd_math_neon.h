@@ -1,4 +1,4 @@
-/* simd_math_neon - exponentials and what gates pick, four at a time. Included through simd/simd.h. */
+/* simd_math_neon - what exponentials and gates ask for, four at a time. Included through simd/simd.h. */
 #ifndef KERNELS_ARM_SIMD_MATH_NEON_H
 #define KERNELS_ARM_SIMD_MATH_NEON_H
 
