@@ -339,12 +339,37 @@ static enum status read_environment(struct options *o, struct error *err)
     return STATUS_OK;
 }
 
+/* The option whose name begins most like this one; NULL: none has three letters of it. */
+static const struct option_row *nearest_row(const char *name)
+{
+    const struct option_row *best = NULL;
+    size_t most = 2;
+    for (size_t i = 0; i < N_ROWS; i++) {
+        size_t n = 0;
+        while (name[n] && name[n] == rows[i].name[n])
+            n++;
+        if (n > most) {
+            most = n;
+            best = &rows[i];
+        }
+    }
+    return best;
+}
+
+static enum status no_option(const char *arg, const char *command, struct error *err)
+{
+    const struct option_row *near = nearest_row(arg + strspn(arg, "-"));
+    return error_set(err, STATUS_BAD_USAGE,
+                     "there is no option '%.200s'%s%s (`shoal help %s` tells the options)", arg,
+                     near ? "; the nearest is --" : "", near ? near->name : "", command);
+}
+
 static enum status read_argument(struct options *o, int argc, char **argv, int *at, struct error *err)
 {
     char *arg = argv[*at];
     if (strncmp(arg, "--", 2) != 0) {
         if (arg[0] == '-' && arg[1])
-            return error_set(err, STATUS_BAD_USAGE, "there is no option '%s'", arg);
+            return no_option(arg, argv[0], err);
         if (o->token)
             return error_set(err, STATUS_BAD_USAGE, "more than one TOKEN was given");
         o->token = mem_string(arg);
@@ -354,7 +379,7 @@ static enum status read_argument(struct options *o, int argc, char **argv, int *
     const char *name = arg + 2, *equals = strchr(name, '=');
     const struct option_row *row = find_row(name, equals ? (size_t)(equals - name) : strlen(name));
     if (!row)
-        return error_set(err, STATUS_BAD_USAGE, "there is no option '%s'", arg);
+        return no_option(arg, argv[0], err);
     if (row->kind == FLAG && !equals)
         return set_option(o, row, "1", err);
     const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;

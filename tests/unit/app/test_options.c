@@ -229,6 +229,9 @@ static void a_bad_value_gets_one_error_that_names_it(void **state)
     static const struct {
         const char *line, *says, *value;
     } rows[] = {
+        {"--shard 1", "'--shard'; the nearest is --shard-id", "` tells the options"},
+        {"-shards-dirs x", "'-shards-dirs'; the nearest is --shards-dir ", "` tells the options"},
+        {"--zebra", "no option '--zebra' (`shoal help", "` tells the options"},
         {"--ctx 7", "--ctx '7'", "from 8 to"},
         {"--ctx 16777217", "--ctx", "16777217"},
         {"--ctx -1", "--ctx", "-1"},
