@@ -60,7 +60,8 @@ struct read_job {
 #if defined __x86_64__
 #include <immintrin.h>
 
-#define READ_AHEAD 6144
+#define READ_AHEAD_FAR  12288
+#define READ_AHEAD_NEAR 3072
 
 __attribute__((target("avx2"))) static void read_all(void *arg)
 {
@@ -68,8 +69,10 @@ __attribute__((target("avx2"))) static void read_all(void *arg)
     const __m256i *at = (const __m256i *)(const void *)job->data, *end = at + READ_BYTES / sizeof *at;
     __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
     for (; at < end; at += 4) { /* asks ahead, as kernels do: by itself the machine stops at each page */
-        _mm_prefetch((const char *)at + READ_AHEAD, _MM_HINT_T0);
-        _mm_prefetch((const char *)at + READ_AHEAD + 64, _MM_HINT_T0);
+        for (int i = 0; i < 2; i++) {
+            _mm_prefetch((const char *)at + READ_AHEAD_FAR + 64 * i, _MM_HINT_T1);
+            _mm_prefetch((const char *)at + READ_AHEAD_NEAR + 64 * i, _MM_HINT_T0);
+        }
         a = _mm256_xor_si256(a, _mm256_load_si256(at));
         b = _mm256_xor_si256(b, _mm256_load_si256(at + 1));
         c = _mm256_xor_si256(c, _mm256_load_si256(at + 2));

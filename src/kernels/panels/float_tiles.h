@@ -8,6 +8,17 @@
 
 #include "kernels/panels/groups.h"
 
+/* As read_ahead, where four panels are read side by side: for one column of one. */
+#define COLUMN_AHEAD_FAR  (AHEAD_FAR / 4)
+#define COLUMN_AHEAD_NEAR 1024
+static ALWAYS_INLINE void read_column_ahead(const uint8_t *column, const uint32_t n_tokens)
+{
+    if (n_tokens > AHEAD_TOKENS)
+        return;
+    __builtin_prefetch((const void *)((uintptr_t)column + COLUMN_AHEAD_FAR), 0, 2);
+    __builtin_prefetch((const void *)((uintptr_t)column + COLUMN_AHEAD_NEAR));
+}
+
 /* tile_NAME_N: n tokens, so many panels at once and the rest one by one. */
 #define FLOAT_TILE(name, type, at_once, n)                                                                     \
     static void tile_##name##_##n(const struct tile *tile)                                                     \

@@ -20,6 +20,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
 {
     const float *x = group_f32_at(tile->activations, tile->n_cols, tile->group);
     const uint8_t *panel = tile->panel + first * tile->panel_bytes;
+    const size_t column_bytes = type == TENSOR_TYPE_F32 ? 64 : 32;
     const struct extent e = {n, 2, 0};
     __m256 acc[8];
 
@@ -29,6 +30,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
     for (size_t k = 0; k < tile->n_cols; k++) {
         UNROLL(4)
         for (uint32_t p = 0; p < n_panels; p++) {
+            read_column_ahead(panel + p * tile->panel_bytes + k * column_bytes, n);
             __m256 w0 = load(type, panel + p * tile->panel_bytes, k, 0);
             __m256 w1 = load(type, panel + p * tile->panel_bytes, k, 1);
             UNROLL(4)

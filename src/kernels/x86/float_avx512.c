@@ -30,16 +30,6 @@ static ALWAYS_INLINE __m512 load(const enum tensor_type type, const uint8_t *pan
                                      : load_bf16(panel, k);
 }
 
-/* Few tokens wait for the weights: asks for what this column's neighbours further on need. */
-#define COLUMNS_AHEAD_BYTES 2048
-static ALWAYS_INLINE void read_columns_ahead(const uint8_t *panel, size_t k, const enum tensor_type type,
-                                             const uint32_t n)
-{
-    if (n <= AHEAD_TOKENS)
-        _mm_prefetch((const char *)panel + k * (type == TENSOR_TYPE_F32 ? 64 : 32) + COLUMNS_AHEAD_BYTES,
-                     _MM_HINT_T0);
-}
-
 static ALWAYS_INLINE void store_panel(const struct tile *tile, uint32_t panel, const __m512 *acc,
                                       const uint32_t n)
 {
@@ -56,6 +46,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
 {
     const float *x = group_f32_at(tile->activations, tile->n_cols, tile->group);
     const uint8_t *panel = tile->panel + first * tile->panel_bytes;
+    const size_t column_bytes = type == TENSOR_TYPE_F32 ? 64 : 32;
     __m512 acc[16], w[4];
 
     UNROLL(16)
@@ -64,7 +55,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
     for (size_t k = 0; k < tile->n_cols; k++) {
         UNROLL(4)
         for (uint32_t p = 0; p < n_panels; p++) {
-            read_columns_ahead(panel + p * tile->panel_bytes, k, type, n);
+            read_column_ahead(panel + p * tile->panel_bytes + k * column_bytes, n);
             w[p] = load(type, panel + p * tile->panel_bytes, k);
         }
         UNROLL(16)
