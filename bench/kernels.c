@@ -223,8 +223,8 @@ static void run_matmul(void *arg)
 static void run_prepare(void *arg)
 {
     struct product *p = arg;
-    p->type->activation->prepare((void *)(uintptr_t)p->m.activations, p->x, p->m.n_cols, p->m.n_cols,
-                                 p->m.n_tokens, 0, p->m.n_tokens);
+    struct activation_part all = activation_tokens(p->m.n_cols, p->m.n_tokens, 0, p->m.n_tokens);
+    p->type->activation->prepare((void *)(uintptr_t)p->m.activations, p->x, p->m.n_cols, &all);
 }
 
 static void run_pack(void *arg)

@@ -155,8 +155,10 @@ static void prepare(const struct pass *pass, uint8_t *into, const struct matrix 
     uint32_t expert = x->active[index], first = x->first_pair[expert], n = n_pairs_of(x, expert);
     uint8_t *prepared = prepared_at(pass, into, matrix, index);
 
-    for (uint32_t t = 0; t < n; t++) /* stride 0: the input of token t begins at the pointer */
-        kind_of(pass, matrix)->prepare(prepared, input(pass, first + t), 0, matrix->n_cols, n, t, t + 1);
+    for (uint32_t t = 0; t < n; t++) {
+        struct activation_part part = activation_tokens(matrix->n_cols, n, t, t + 1);
+        kind_of(pass, matrix)->prepare(prepared, input(pass, first + t), 0, &part); /* x + t * 0 */
+    }
 }
 
 static const float *normed_row(const struct pass *pass, uint32_t pair)
@@ -209,7 +211,7 @@ static void multiply(const struct pass *pass, const struct matrix *m, uint8_t *p
                          .out = out + (size_t)x->first_pair[expert] * m->n_rows,
                          .out_stride = m->n_rows};
     pass->kernels->types[m->type].matmul(&job, first, end);
-    pass_add_bias(pass->kernels, m, job.out, job.n_tokens, first, end);
+    pass_add_bias(pass->kernels, m, &job, first, end);
 }
 
 static void multiply_gate_up(void *arg, uint32_t index, uint32_t worker)

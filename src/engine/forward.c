@@ -70,9 +70,8 @@ static void free_buffers(struct forward *f)
 {
     struct pass_buffers *b = &f->buffers;
     struct expert_buffers *x = &b->experts;
-    void *blocks[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
-                      b->v,   b->attended,  b->gate,      b->up,       b->cos,
-                      b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
+    void *blocks[] = {b->x,      b->normed, b->product, b->q,         b->k,         b->v,        b->attended,
+                      b->slices, b->cos,    b->sin,     b->cos_local, b->sin_local, b->partials, f->logits};
     void *of_experts[] = {x->scores, x->shares, x->ids, x->rows,        x->first_pair, x->active,
                           x->gate,   x->up,     x->out, x->prepared[0], x->prepared[1]};
 
@@ -80,8 +79,10 @@ static void free_buffers(struct forward *f)
         mem_free(blocks[i]);
     for (size_t i = 0; i < sizeof of_experts / sizeof *of_experts; i++)
         mem_free(of_experts[i]);
-    for (uint32_t i = 0; i < PASS_INPUTS_MAX; i++)
+    for (uint32_t i = 0; i < PASS_INPUTS_MAX; i++) {
         mem_free(b->prepared[i]);
+        mem_free(b->prepared_ff[i]);
+    }
     mem_free(f->sample_scratch);
     struct pass_buffers empty = {.n_rows = 0};
     memcpy(empty.input_of, b->input_of, sizeof empty.input_of);
@@ -114,15 +115,15 @@ static float *take_floats(struct forward *f, size_t n_rows, size_t n_cols, bool 
     return take(f, n_rows * n_cols * sizeof(float), ok);
 }
 
-static size_t prepared_bytes(const struct forward *f, const struct hparams *hp, uint32_t kind, uint32_t n_rows)
+static void make_inputs(struct forward *f, const struct hparams *hp, uint32_t n_rows, bool *ok)
 {
-    uint32_t cols[] = {hp->n_embd, hp->n_heads * hp->head_dim_v, hp->n_ff};
-    size_t largest = 0;
-    for (size_t i = 0; i < sizeof cols / sizeof *cols; i++) {
-        size_t bytes = f->inputs[kind]->bytes(cols[i], n_rows);
-        largest = bytes > largest ? bytes : largest;
+    uint32_t heads = hp->n_heads * hp->head_dim_v, n_cols = hp->n_embd > heads ? hp->n_embd : heads;
+
+    for (uint32_t i = 0; i < f->n_inputs; i++) {
+        f->buffers.prepared[i] = take(f, f->inputs[i]->bytes(n_cols, n_rows), ok);
+        if (!hp->n_experts)
+            f->buffers.prepared_ff[i] = take(f, f->inputs[i]->bytes(hp->n_ff, n_rows), ok);
     }
-    return largest;
 }
 
 static void make_expert_buffers(struct forward *f, const struct hparams *hp, uint32_t n_rows, bool *ok)
@@ -156,17 +157,14 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
 
     free_buffers(f);
     b->x = take_floats(f, n_rows, hp->n_embd, &ok);
-    b->normed = take_floats(f, n_rows, hp->n_embd, &ok);
     b->product = take_floats(f, n_rows, hp->n_embd, &ok);
     b->q = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_k, &ok);
     b->k = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_k, &ok);
     b->v = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_v, &ok);
     b->attended = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_v, &ok);
     if (hp->n_experts) {
+        b->normed = take_floats(f, n_rows, hp->n_embd, &ok);
         make_expert_buffers(f, hp, n_rows, &ok);
-    } else {
-        b->gate = take_floats(f, n_rows, hp->n_ff, &ok);
-        b->up = take_floats(f, n_rows, hp->n_ff, &ok);
     }
     b->cos = take_floats(f, n_rows, hp->n_rot / 2, &ok);
     b->sin = take_floats(f, n_rows, hp->n_rot / 2, &ok);
@@ -174,8 +172,9 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
         b->cos_local = take_floats(f, n_rows, hp->n_rot / 2, &ok);
         b->sin_local = take_floats(f, n_rows, hp->n_rot / 2, &ok);
     }
-    for (uint32_t i = 0; i < f->n_inputs; i++)
-        b->prepared[i] = take(f, prepared_bytes(f, hp, i, n_rows), &ok);
+    make_inputs(f, hp, n_rows, &ok);
+    b->slices_stride = (pass_slices_floats(hp, n_rows, f->n_threads) + 15) / 16 * 16;
+    b->slices = take_floats(f, f->n_threads, b->slices_stride, &ok);
     b->partials_stride = (pass_partials_floats(hp) + 15) / 16 * 16;
     b->partials = take_floats(f, f->n_threads, b->partials_stride, &ok);
     b->n_rows = ok ? n_rows : 0;
@@ -221,9 +220,10 @@ static size_t row_bytes(const struct hparams *hp)
     size_t widest = hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd;
     size_t ffn = 2 * (size_t)hp->n_ff, floats;
     if (hp->n_experts)
-        ffn = hp->n_experts + hp->n_experts_used * (2 * (size_t)hp->n_ff + hp->n_embd + 2 * widest);
-    widest = widest > heads ? widest : heads;
-    floats = 3 * (size_t)hp->n_embd + heads + kv_heads + ffn + 2 * hp->n_rot + 2 * widest;
+        ffn =
+            hp->n_embd + hp->n_experts + hp->n_experts_used * (2 * (size_t)hp->n_ff + hp->n_embd + 2 * widest);
+    widest = hp->n_embd > heads ? hp->n_embd : heads;
+    floats = 2 * (size_t)hp->n_embd + heads + kv_heads + ffn + 2 * hp->n_rot + 2 * widest;
     return sizeof(float) * floats;
 }
 

@@ -45,11 +45,10 @@ void ops_attended(struct pass *pass, const struct layer_weights *w)
 
 static void gated_input(struct pass *pass, const struct gated *ffn, const float *norm, enum gate_act act)
 {
-    const struct matrix *gate_up[] = {&ffn->gate, &ffn->up}, *down[] = {&ffn->down};
+    const struct matrix *gate_up[] = {&ffn->gate, &ffn->up};
 
     pass_input(pass, pass->buffers->x, norm, pass->hparams->n_embd, gate_up, 2);
-    pass_multiply_gated(pass, &ffn->gate, &ffn->up, act);
-    pass_input(pass, pass->buffers->gate, NULL, ffn->down.n_cols, down, 1);
+    pass_gated_input(pass, ffn, act);
 }
 
 void ops_gated_add(struct pass *pass, const struct gated *ffn, const float *norm)

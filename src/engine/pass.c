@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#define PARTS_A_WORKER    4     /* of a matrix */
 #define PART_PRODUCTS_MIN 16384 /* multiplications that make a part of a matrix worth it */
 
 const struct layer_weights *pass_layer(const struct pass *pass, uint32_t layer)
@@ -127,35 +126,44 @@ struct input_part {
     uint32_t n_matrices;
 };
 
-static void *prepared_for(const struct pass *pass, const struct matrix *matrix)
+void *pass_prepared(const struct pass *pass, const struct matrix *matrix)
 {
-    return pass->buffers->prepared[pass->buffers->input_of[matrix->type]];
+    return pass->inputs[pass->buffers->input_of[matrix->type]];
+}
+
+/* x[t * x_stride] is the input of token t. */
+static void prepare(const struct input_part *part, const float *x, size_t x_stride,
+                    const struct activation_part *tokens)
+{
+    const struct pass *pass = part->pass;
+
+    for (uint32_t i = 0; i < part->n_matrices; i++) {
+        void *prepared = pass_prepared(pass, part->matrices[i]);
+        bool is_done = false; /* for an earlier matrix of the same kind */
+        for (uint32_t k = 0; k < i; k++)
+            is_done = is_done || pass_prepared(pass, part->matrices[k]) == prepared;
+        if (!is_done)
+            pass->kernels->types[part->matrices[i]->type].activation->prepare(prepared, x, x_stride, tokens);
+    }
 }
 
 static void run_input(void *arg, uint32_t index, uint32_t worker)
 {
     const struct input_part *part = arg;
     const struct pass *pass = part->pass;
-    uint32_t n_rows = pass->n_rows, n_cols = part->n_cols;
-    uint32_t first = index * PASS_ROWS_A_PART, end = pass_min(first + PASS_ROWS_A_PART, n_rows);
-    const float *x = part->x;
-    (void)worker;
+    const struct pass_buffers *b = pass->buffers;
+    uint32_t first = index * PASS_ROWS_A_PART, end = pass_min(first + PASS_ROWS_A_PART, pass->n_rows);
 
-    if (part->norm) {
-        float *normed = pass->buffers->normed;
-        for (uint32_t row = first; row < end; row++)
-            pass->kernels->rms_norm(normed + (size_t)row * n_cols, x + (size_t)row * n_cols, part->norm, n_cols,
-                                    pass->hparams->norm_eps);
-        x = normed;
+    if (!part->norm) {
+        struct activation_part tokens = activation_tokens(part->n_cols, pass->n_rows, first, end);
+        prepare(part, part->x, part->n_cols, &tokens);
     }
-    for (uint32_t i = 0; i < part->n_matrices; i++) {
-        void *prepared = prepared_for(pass, part->matrices[i]);
-        bool is_done = false; /* for an earlier matrix of the same kind */
-        for (uint32_t k = 0; k < i; k++)
-            is_done = is_done || prepared_for(pass, part->matrices[k]) == prepared;
-        if (!is_done)
-            pass->kernels->types[part->matrices[i]->type].activation->prepare(prepared, x, n_cols, n_cols,
-                                                                              n_rows, first, end);
+    for (uint32_t row = first; part->norm && row < end; row++) {
+        struct activation_part token = activation_tokens(part->n_cols, pass->n_rows, row, row + 1);
+        size_t at = (size_t)row * part->n_cols;
+        float *normed = b->normed ? b->normed + at : b->slices + worker * b->slices_stride;
+        pass->kernels->rms_norm(normed, part->x + at, part->norm, part->n_cols, pass->hparams->norm_eps);
+        prepare(part, normed, 0, &token);
     }
 }
 
@@ -163,109 +171,52 @@ void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n
                 const struct matrix *const *matrices, uint32_t n_matrices)
 {
     struct input_part part = {pass, x, norm, n_cols, matrices, n_matrices};
+    pass->inputs = pass->buffers->prepared;
     crew_share(pass->crew, pass_n_blocks(pass->n_rows, PASS_ROWS_A_PART), run_input, &part);
 }
 
 /* --- matrices ----------------------------------------------------------------------------------------------
  */
 
-enum after { AFTER_NOTHING, AFTER_ADD, AFTER_GATE };
-
 #define PRODUCTS_MAX 3
 
 struct multiply_part {
     const struct pass *pass;
-    struct product products[PRODUCTS_MAX];
-    uint32_t n_products;
+    const struct product *products;
     uint32_t rows_a_part[PRODUCTS_MAX], end_part[PRODUCTS_MAX]; /* parts are numbered through */
-    enum after after;
-    float *x;          /* AFTER_ADD */
-    enum gate_act act; /* AFTER_GATE */
 };
 
-void pass_add_bias(const struct kernels *kernels, const struct matrix *m, float *out, uint32_t n_tokens,
+void pass_add_bias(const struct kernels *kernels, const struct matrix *m, const struct matmul *product,
                    uint32_t first, uint32_t end)
 {
-    for (uint32_t t = 0; m->bias && t < n_tokens; t++) {
-        float *at = out + (size_t)t * m->n_rows + first;
+    for (uint32_t t = 0; m->bias && t < product->n_tokens; t++) {
+        float *at = product->out + t * product->out_stride + first;
         kernels->add(at, at, m->bias + first, end - first);
-    }
-}
-
-static void multiply_rows(const struct multiply_part *part, const struct product *product, uint32_t first,
-                          uint32_t end)
-{
-    const struct matrix *m = product->matrix;
-    struct matmul job = {.weights = m->packed,
-                         .n_rows = m->n_rows,
-                         .n_cols = m->n_cols,
-                         .activations = prepared_for(part->pass, m),
-                         .n_tokens = part->pass->n_rows,
-                         .out = product->out,
-                         .out_stride = m->n_rows};
-    part->pass->kernels->types[m->type].matmul(&job, first, end);
-    pass_add_bias(part->pass->kernels, m, product->out, part->pass->n_rows, first, end);
-}
-
-void pass_gate(const struct kernels *k, enum gate_act act, float *out, const float *gate, const float *up,
-               size_t n)
-{
-    switch (act) {
-    case GATE_SILU:
-        k->swiglu(out, gate, up, n);
-        break;
-    case GATE_GELU:
-        k->geglu(out, gate, up, n);
-        break;
-    case GATE_SILU_LIMITED:
-        k->swiglu_limited(out, gate, up, n);
-        break;
-    }
-}
-
-/* What follows the product on the same rows, while they are in the cache. */
-static void finish_rows(const struct multiply_part *part, uint32_t first, uint32_t end)
-{
-    const struct kernels *k = part->pass->kernels;
-    size_t stride = part->products[0].matrix->n_rows, n = end - first;
-
-    for (uint32_t t = 0; t < part->pass->n_rows; t++) {
-        size_t at = t * stride + first;
-        float *out = part->products[0].out + at;
-        if (part->after == AFTER_ADD)
-            k->add_scaled(part->x + at, out, part->pass->hparams->residual_scale, n);
-        else
-            pass_gate(k, part->act, out, out, part->products[1].out + at, n);
     }
 }
 
 static void run_multiply(void *arg, uint32_t index, uint32_t worker)
 {
     const struct multiply_part *part = arg;
+    const struct pass *pass = part->pass;
     uint32_t i = 0;
     (void)worker;
 
     while (index >= part->end_part[i])
         i++;
     index -= i ? part->end_part[i - 1] : 0;
-    uint32_t n_rows = part->products[i].matrix->n_rows, step = part->rows_a_part[i];
-    uint32_t first = index * step, end = n_rows - first < step ? n_rows : first + step;
-    multiply_rows(part, &part->products[i], first, end);
-    if (part->after == AFTER_GATE)
-        multiply_rows(part, &part->products[1], first, end);
-    if (part->after != AFTER_NOTHING)
-        finish_rows(part, first, end);
-}
-
-static uint32_t least_common_multiple(uint32_t a, uint32_t b)
-{
-    uint32_t x = a, y = b;
-    while (y) {
-        uint32_t rest = x % y;
-        x = y;
-        y = rest;
-    }
-    return a / x * b;
+    const struct matrix *m = part->products[i].matrix;
+    uint32_t step = part->rows_a_part[i], first = index * step;
+    uint32_t end = m->n_rows - first < step ? m->n_rows : first + step;
+    struct matmul job = {.weights = m->packed,
+                         .n_rows = m->n_rows,
+                         .n_cols = m->n_cols,
+                         .activations = pass_prepared(pass, m),
+                         .n_tokens = pass->n_rows,
+                         .out = part->products[i].out,
+                         .out_stride = m->n_rows};
+    pass->kernels->types[m->type].matmul(&job, first, end);
+    pass_add_bias(pass->kernels, m, &job, first, end);
 }
 
 /* Whole panels; enough parts for all workers unless they would be too small. */
@@ -273,58 +224,27 @@ uint32_t pass_rows_a_part(const struct pass *pass, const struct matrix *m, uint3
                           uint32_t n_matrices)
 {
     uint32_t n_panels = pass_n_blocks(m->n_rows, panel);
-    uint64_t n_parts = pass_n_blocks(pass->n_workers * PARTS_A_WORKER, n_matrices);
+    uint64_t n_parts = pass_n_blocks(pass->n_workers * PASS_PARTS_A_WORKER, n_matrices);
     uint32_t wanted = pass_n_blocks(n_panels, (uint32_t)n_parts);
     uint64_t products = (uint64_t)panel * m->n_cols * n_tokens;
     uint64_t least = PART_PRODUCTS_MIN / products + 1;
     return panel * (wanted < least ? (uint32_t)least : wanted);
 }
 
-uint32_t pass_gated_panel(const struct pass *pass, const struct matrix *gate, const struct matrix *up)
-{
-    return least_common_multiple(pass->kernels->types[gate->type].panel_rows,
-                                 pass->kernels->types[up->type].panel_rows);
-}
-
-static void multiply(struct pass *pass, struct multiply_part *part)
-{
-    uint32_t n_parts = 0, n_cut = part->after == AFTER_GATE ? 1 : part->n_products;
-
-    part->pass = pass;
-    for (uint32_t i = 0; i < n_cut; i++) {
-        const struct matrix *m = part->products[i].matrix;
-        uint32_t panel = part->after == AFTER_GATE ? pass_gated_panel(pass, m, part->products[1].matrix)
-                                                   : pass->kernels->types[m->type].panel_rows;
-        part->rows_a_part[i] = pass_rows_a_part(pass, m, panel, pass->n_rows, 1);
-        n_parts += pass_n_blocks(m->n_rows, part->rows_a_part[i]);
-        part->end_part[i] = n_parts;
-    }
-    crew_share(pass->crew, n_parts, run_multiply, part);
-}
-
 void pass_multiply(struct pass *pass, const struct product *products, uint32_t n_products)
 {
-    struct multiply_part part = {.n_products = n_products, .after = AFTER_NOTHING};
+    struct multiply_part part = {.pass = pass, .products = products};
+    uint32_t n_parts = 0;
+
     ASSERT(n_products > 0 && n_products <= PRODUCTS_MAX);
-    memcpy(part.products, products, n_products * sizeof *products);
-    multiply(pass, &part);
-}
-
-void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x)
-{
-    struct multiply_part part = {
-        .products = {{matrix, pass->buffers->product}}, .n_products = 1, .after = AFTER_ADD, .x = x};
-    multiply(pass, &part);
-}
-
-void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up,
-                         enum gate_act act)
-{
-    struct multiply_part part = {.products = {{gate, pass->buffers->gate}, {up, pass->buffers->up}},
-                                 .n_products = 2,
-                                 .after = AFTER_GATE,
-                                 .act = act};
-    multiply(pass, &part);
+    for (uint32_t i = 0; i < n_products; i++) {
+        const struct matrix *m = products[i].matrix;
+        uint32_t panel = pass->kernels->types[m->type].panel_rows;
+        part.rows_a_part[i] = pass_rows_a_part(pass, m, panel, pass->n_rows, 1);
+        n_parts += pass_n_blocks(m->n_rows, part.rows_a_part[i]);
+        part.end_part[i] = n_parts;
+    }
+    crew_share(pass->crew, n_parts, run_multiply, &part);
 }
 
 /* --- norms behind matrices ---------------------------------------------------------------------------------

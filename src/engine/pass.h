@@ -15,17 +15,19 @@
 
 /* Scratch memory for n_rows rows, [n_rows][...] each; made by forward.c. */
 struct pass_buffers {
-    uint32_t n_rows;                 /* that fit */
-    float *x;                        /* n_embd: the residual stream */
-    float *normed;                   /* n_embd */
-    float *product;                  /* n_embd: what is added to x */
-    float *q, *k, *v, *attended;     /* heads */
-    float *gate, *up;                /* n_ff */
-    float *cos, *sin;                /* n_rot / 2 */
-    float *cos_local, *sin_local;    /* of layers with a window where they differ, else NULL */
-    void *prepared[PASS_INPUTS_MAX]; /* inputs of matrices, by kind of activation */
-    float *partials;                 /* of attention, for each worker */
-    size_t partials_stride;          /* floats a worker */
+    uint32_t n_rows;                    /* that fit */
+    float *x;                           /* n_embd: the residual stream */
+    float *normed;                      /* n_embd: for experts; else NULL */
+    float *product;                     /* n_embd: what has a norm of its own before it is added to x */
+    float *q, *k, *v, *attended;        /* heads */
+    float *cos, *sin;                   /* n_rot / 2 */
+    float *cos_local, *sin_local;       /* of layers with a window where they differ, else NULL */
+    void *prepared[PASS_INPUTS_MAX];    /* inputs of matrices, by kind of activation: n_embd, heads */
+    void *prepared_ff[PASS_INPUTS_MAX]; /* n_ff; where there are experts NULL */
+    float *slices;                      /* for each worker: products that are used where they arise */
+    size_t slices_stride;               /* floats a worker */
+    float *partials;                    /* of attention, for each worker */
+    size_t partials_stride;             /* floats a worker */
     struct expert_buffers experts;
     uint8_t input_of[TENSOR_TYPE_COUNT]; /* which of `prepared` matrices of a type read */
 };
@@ -38,6 +40,7 @@ struct pass {
     const struct pass_buffers *buffers;
     uint32_t n_rows; /* of the batch, or those that go through the output */
     uint32_t n_workers;
+    void *const *inputs;  /* what matrices read next: prepared or prepared_ff */
     enum kv_type kv_type; /* of serving sequences */
     uint32_t n_ctx;       /* positions that one of them may have */
 };
@@ -64,9 +67,8 @@ void pass_input(struct pass *pass, const float *x, const float *norm, uint32_t n
 void pass_multiply(struct pass *pass, const struct product *products, uint32_t n_products);
 /* x += product of the readied input, times the model's residual scale. */
 void pass_multiply_add(struct pass *pass, const struct matrix *matrix, float *x);
-/* gate = act(gate's product) * up's product. */
-void pass_multiply_gated(struct pass *pass, const struct matrix *gate, const struct matrix *up,
-                         enum gate_act act);
+/* Readies act(gate's product) * up's product of the readied input as the input of `down`. */
+void pass_gated_input(struct pass *pass, const struct gated *ffn, enum gate_act act);
 /* x += residual scale * RMS norm of `product`. */
 void pass_norm_add(struct pass *pass, const float *norm);
 
@@ -77,5 +79,6 @@ void pass_attend(struct pass *pass, uint32_t layer);
 
 struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type);
 size_t pass_partials_floats(const struct hparams *hparams); /* for one worker */
+size_t pass_slices_floats(const struct hparams *hparams, uint32_t n_rows, uint32_t n_workers); /* the same */
 
 #endif

@@ -6,7 +6,8 @@
 
 /* Sizes are measured compromises: a part must be worth its turn at the team's counter (about 0.1 us), and there
  * must be enough of them to keep all workers busy to the end. */
-#define PASS_ROWS_A_PART 8 /* of the batch, for work on vectors */
+#define PASS_ROWS_A_PART    8 /* of the batch, for work on vectors */
+#define PASS_PARTS_A_WORKER 4 /* of a matrix */
 
 static inline uint32_t pass_min(uint32_t a, uint32_t b)
 {
@@ -26,8 +27,9 @@ uint32_t pass_rows_a_part(const struct pass *pass, const struct matrix *m, uint3
 /* Rows that are whole panels of both. */
 uint32_t pass_gated_panel(const struct pass *pass, const struct matrix *gate, const struct matrix *up);
 
-/* Rows [first, end) of m's product, for n_tokens that lie m->n_rows apart: adds the bias, if any. */
-void pass_add_bias(const struct kernels *kernels, const struct matrix *m, float *out, uint32_t n_tokens,
+void *pass_prepared(const struct pass *pass, const struct matrix *matrix); /* what the matrix reads next */
+/* Rows [first, end) of m's product: adds the bias, if any. */
+void pass_add_bias(const struct kernels *kernels, const struct matrix *m, const struct matmul *product,
                    uint32_t first, uint32_t end);
 /* out = act(gate) * up; out may be one of them. */
 void pass_gate(const struct kernels *kernels, enum gate_act act, float *out, const float *gate, const float *up,

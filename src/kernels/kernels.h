@@ -25,16 +25,27 @@
  *
  * A matrix has n_rows (outputs) of n_cols (inputs), n_cols a multiple of the type's block_elements. Its packed
  * form is private to the level and independent of how it was cut into pack() calls. Panels of panel_rows rows
- * lie one after the other, the last one padded. Both counts are at least 1 and below 2^31. */
+ * lie one after the other, the last one padded: rows from a panel's first on are a matrix of their own, that
+ * begins packed_bytes(the rows before, n_cols) behind. Both counts are at least 1 and below 2^31. */
 
 /* Inputs of matmul in the form that a kind of weights wants, private to the level and to n_tokens: a range of
  * tokens of one buffer cannot be used as a buffer of its own. */
+struct activation_part {
+    uint32_t n_cols, n_tokens; /* of all */
+    uint32_t token_first, token_end;
+    uint32_t column_first, column_end; /* multiples of 32, the end or n_cols */
+};
+static inline struct activation_part activation_tokens(uint32_t n_cols, uint32_t n_tokens, uint32_t first,
+                                                       uint32_t end)
+{
+    return (struct activation_part){n_cols, n_tokens, first, end, 0, n_cols};
+}
+
 struct activation_kernels {
     size_t (*bytes)(uint32_t n_cols, uint32_t n_tokens);
-    /* Fills tokens [token_first, token_end) of n_tokens: token t is x[t * x_stride ...]. Ranges may be filled
-     * in any order by any threads. */
-    void (*prepare)(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                    uint32_t token_first, uint32_t token_end);
+    /* Fills a part of `prepared`: its first column of token t is x[t * x_stride]. Parts may be filled in any
+     * order by any threads. */
+    void (*prepare)(void *prepared, const float *x, size_t x_stride, const struct activation_part *part);
 };
 
 struct matmul {

@@ -47,25 +47,22 @@ static void block_fill(const struct group_int8 *to, size_t at, const float *from
     to->scaled_sum[at] = scale * (float)(to->half_sum[at * 2] + to->half_sum[at * 2 + 1]);
 }
 
-static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                         uint32_t token_first, uint32_t token_end)
+static void int8_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
 {
-    uint32_t n_blocks = n_cols / 32;
-
-    for (uint32_t t = token_first; t < token_end; t++) {
-        struct group g = group_of(t, n_tokens, GROUP_MAX_NEON);
-        struct group_int8 to = group_int8_at(prepared, n_blocks, g);
-        for (uint32_t b = 0; b < n_blocks; b++)
-            block_fill(&to, (size_t)b * g.size + (t - g.first), x + t * x_stride + (size_t)b * 32);
+    for (uint32_t t = part->token_first; t < part->token_end; t++) {
+        struct group g = group_of(t, part->n_tokens, GROUP_MAX_NEON);
+        struct group_int8 to = group_int8_at(prepared, part->n_cols / 32, g);
+        const float *from = x + t * x_stride;
+        for (size_t b = part->column_first / 32; b < part->column_end / 32; b++, from += 32)
+            block_fill(&to, b * g.size + (t - g.first), from);
     }
 }
 
 /* --- rule 2 --------------------------------------------------------------------------------------------- */
 
-static void f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                        uint32_t token_first, uint32_t token_end)
+static void f32_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
 {
-    groups_f32_prepare(prepared, x, x_stride, n_cols, n_tokens, token_first, token_end, GROUP_MAX_NEON);
+    groups_f32_prepare(prepared, x, x_stride, part, GROUP_MAX_NEON);
 }
 
 const struct activation_kernels activation_int8_neon = {int8_bytes, int8_prepare};

@@ -8,14 +8,15 @@ size_t groups_f32_bytes(uint32_t n_cols, uint32_t n_tokens)
     return (size_t)n_tokens * n_cols * sizeof(float);
 }
 
-void groups_f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                        uint32_t token_first, uint32_t token_end, uint32_t group_max)
+void groups_f32_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part,
+                        uint32_t group_max)
 {
-    for (uint32_t t = token_first; t < token_end; t++) {
-        struct group g = group_of(t, n_tokens, group_max);
-        float *to = (float *)prepared + (size_t)g.first * n_cols + (t - g.first);
-        for (size_t k = 0; k < n_cols; k++)
-            to[k * g.size] = x[t * x_stride + k];
+    for (uint32_t t = part->token_first; t < part->token_end; t++) {
+        struct group g = group_of(t, part->n_tokens, group_max);
+        const float *from = x + t * x_stride;
+        float *to = (float *)prepared + (size_t)g.first * part->n_cols + (t - g.first);
+        for (size_t k = part->column_first; k < part->column_end; k++)
+            to[k * g.size] = *from++;
     }
 }
 

@@ -32,8 +32,8 @@ static inline const float *group_f32_at(const void *prepared, uint32_t n_cols, s
 
 size_t groups_f32_bytes(uint32_t n_cols, uint32_t n_tokens);
 /* As activation_kernels.prepare, at a level of groups of group_max. */
-void groups_f32_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                        uint32_t token_first, uint32_t token_end, uint32_t group_max);
+void groups_f32_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part,
+                        uint32_t group_max);
 
 /* Some panels times one group. */
 struct tile {

@@ -27,12 +27,12 @@ static size_t x_bytes(uint32_t n_cols, uint32_t n_tokens)
     return (size_t)n_tokens * n_cols * sizeof(float);
 }
 
-static void x_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                      uint32_t token_first, uint32_t token_end)
+static void x_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
 {
-    (void)n_tokens;
-    for (uint32_t t = token_first; t < token_end; t++)
-        memcpy((float *)prepared + (size_t)t * n_cols, x + t * x_stride, n_cols * sizeof(float));
+    size_t n = part->column_end - part->column_first;
+    for (uint32_t t = part->token_first; t < part->token_end; t++)
+        memcpy((float *)prepared + (size_t)t * part->n_cols + part->column_first, x + t * x_stride,
+               n * sizeof(float));
 }
 
 static const struct activation_kernels activation_f32 = {x_bytes, x_prepare};

@@ -38,15 +38,15 @@ static void x_block_fill(struct x_block *out, const float *x)
     }
 }
 
-static void x_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                      uint32_t token_first, uint32_t token_end)
+static void x_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
 {
-    uint32_t n_blocks = n_cols / 32;
+    uint32_t n_blocks = part->n_cols / 32;
 
-    (void)n_tokens;
-    for (uint32_t t = token_first; t < token_end; t++)
-        for (uint32_t b = 0; b < n_blocks; b++)
-            x_block_fill((struct x_block *)prepared + (size_t)t * n_blocks + b, x + t * x_stride + 32 * b);
+    for (uint32_t t = part->token_first; t < part->token_end; t++) {
+        const float *from = x + t * x_stride;
+        for (size_t b = part->column_first / 32; b < part->column_end / 32; b++, from += 32)
+            x_block_fill((struct x_block *)prepared + (size_t)t * n_blocks + b, from);
+    }
 }
 
 static const struct activation_kernels activation_int8 = {x_bytes, x_prepare};

@@ -63,26 +63,25 @@ static void block_fill(const struct group_int8 *to, size_t at, const float *from
     to->sum_pair[at] = (int32_t)(((uint32_t)sum0 & 0xFFFFU) | (uint32_t)sum1 << 16);
 }
 
-static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                         uint32_t token_first, uint32_t token_end, uint32_t group_max)
+static void int8_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part,
+                         uint32_t group_max)
 {
-    uint32_t n_blocks = n_cols / 32;
-
-    for (uint32_t t = token_first; t < token_end; t++) {
-        struct group g = group_of(t, n_tokens, group_max);
-        struct group_int8 to = group_int8_at(prepared, n_blocks, g);
-        for (uint32_t b = 0; b < n_blocks; b++)
-            block_fill(&to, (size_t)b * g.size + (t - g.first), x + t * x_stride + (size_t)b * 32);
+    for (uint32_t t = part->token_first; t < part->token_end; t++) {
+        struct group g = group_of(t, part->n_tokens, group_max);
+        struct group_int8 to = group_int8_at(prepared, part->n_cols / 32, g);
+        const float *from = x + t * x_stride;
+        for (size_t b = part->column_first / 32; b < part->column_end / 32; b++, from += 32)
+            block_fill(&to, b * g.size + (t - g.first), from);
     }
 }
 
 /* --- both levels ---------------------------------------------------------------------------------------- */
 
 #define PREPARE(kind, bytes, prepare, level, group_max)                                                        \
-    static void kind##_prepare_##level(void *prepared, const float *x, size_t x_stride, uint32_t n_cols,       \
-                                       uint32_t n_tokens, uint32_t token_first, uint32_t token_end)            \
+    static void kind##_prepare_##level(void *prepared, const float *x, size_t x_stride,                        \
+                                       const struct activation_part *part)                                     \
     {                                                                                                          \
-        prepare(prepared, x, x_stride, n_cols, n_tokens, token_first, token_end, group_max);                   \
+        prepare(prepared, x, x_stride, part, group_max);                                                       \
     }                                                                                                          \
     const struct activation_kernels activation_##kind##_##level = {bytes, kind##_prepare_##level};
 

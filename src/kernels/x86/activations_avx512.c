@@ -35,22 +35,25 @@ static void block_fill(const struct group_step *to, size_t at, const float *from
     to->scaled_sum[at] = scale * _mm512_reduce_add_ps(_mm512_add_ps(q0, q1)); /* exact in any order */
 }
 
-static void int8_prepare(void *prepared, const float *x, size_t x_stride, uint32_t n_cols, uint32_t n_tokens,
-                         uint32_t token_first, uint32_t token_end)
+static void int8_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
 {
-    uint32_t n_blocks = n_cols / 32, n_whole = group_steps_tokens(n_tokens), n_rest = n_tokens - n_whole;
-    uint32_t t = token_first;
+    uint32_t n_blocks = part->n_cols / 32, n_whole = group_steps_tokens(part->n_tokens), t = part->token_first;
 
-    for (; t < token_end && t < n_whole; t++)
-        for (uint32_t b = 0; b < n_blocks; b++) {
+    for (; t < part->token_end && t < n_whole; t++) {
+        const float *from = x + t * x_stride;
+        for (uint32_t b = part->column_first / 32; b < part->column_end / 32; b++, from += 32) {
             struct group_step to =
-                group_step_at(prepared, n_blocks, n_tokens, t / GROUP_MAX_AVX512, b / STEP_BLOCKS);
-            block_fill(&to, (size_t)(b % STEP_BLOCKS) * GROUP_MAX_AVX512 + t % GROUP_MAX_AVX512,
-                       x + t * x_stride + (size_t)b * 32);
+                group_step_at(prepared, n_blocks, part->n_tokens, t / GROUP_MAX_AVX512, b / STEP_BLOCKS);
+            block_fill(&to, (size_t)(b % STEP_BLOCKS) * GROUP_MAX_AVX512 + t % GROUP_MAX_AVX512, from);
         }
-    if (t < token_end)
-        activation_int8_avx512.prepare((char *)prepared + group_steps_bytes(n_blocks, n_tokens),
-                                       x + n_whole * x_stride, x_stride, n_cols, n_rest, t - n_whole,
-                                       token_end - n_whole);
+    }
+    if (t < part->token_end) {
+        struct activation_part rest = *part;
+        rest.n_tokens -= n_whole;
+        rest.token_first = t - n_whole;
+        rest.token_end -= n_whole;
+        activation_int8_avx512.prepare((char *)prepared + group_steps_bytes(n_blocks, part->n_tokens),
+                                       x + n_whole * x_stride, x_stride, &rest);
+    }
 }
 const struct activation_kernels activation_int8_amx = {int8_bytes, int8_prepare};

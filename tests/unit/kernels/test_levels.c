@@ -51,10 +51,21 @@ static struct guarded prepare_in_ranges(const struct problem *p, const struct ty
 {
     const struct activation_kernels *a = t->activation;
     struct guarded prepared = guarded_new(a->bytes(p->n_cols, p->n_tokens), KERNELS_ALIGNMENT);
-    uint32_t middle = (uint32_t)rng_below(&rng, p->n_tokens + 1);
+    uint32_t token = (uint32_t)rng_below(&rng, p->n_tokens + 1);
+    uint32_t column = (uint32_t)rng_below(&rng, p->n_cols / 32 + 1) * 32;
 
-    a->prepare(prepared.data, p->x, p->x_stride, p->n_cols, p->n_tokens, middle, p->n_tokens);
-    a->prepare(prepared.data, p->x, p->x_stride, p->n_cols, p->n_tokens, 0, middle);
+    for (int i = 3; i >= 0; i--) { /* four quarters, from the last on */
+        struct activation_part part = {p->n_cols, p->n_tokens, 0, token, 0, column};
+        if (i & 1) {
+            part.token_first = token;
+            part.token_end = p->n_tokens;
+        }
+        if (i & 2) {
+            part.column_first = column;
+            part.column_end = p->n_cols;
+        }
+        a->prepare(prepared.data, p->x + part.column_first, p->x_stride, &part);
+    }
     return prepared;
 }
 
@@ -64,6 +75,16 @@ static struct guarded out_new(const struct problem *p)
     for (size_t i = 0; i < out.bytes / sizeof(float); i++)
         ((float *)(void *)out.data)[i] = f32_of_bits(OUT_CANARY);
     return out;
+}
+
+/* Rows from a panel's first on as a matrix of their own. */
+static void multiply_alone(const struct matmul *all, const struct type_kernels *t, uint32_t first, uint32_t end)
+{
+    struct matmul m = *all;
+    m.weights = (const uint8_t *)all->weights + (first ? t->packed_bytes(first, all->n_cols) : 0);
+    m.n_rows = end - first;
+    m.out += first;
+    t->matmul(&m, 0, m.n_rows);
 }
 
 static struct guarded multiply(const struct problem *p, const struct kernels *k)
@@ -77,7 +98,10 @@ static struct guarded multiply(const struct problem *p, const struct kernels *k)
     for (uint32_t panel = 0, end; panel < panels_of(p, t); panel = end) {
         end = panel + 1 + (uint32_t)rng_below(&rng, panels_of(p, t) - panel);
         uint32_t row_end = end * t->panel_rows < p->n_rows ? end * t->panel_rows : p->n_rows;
-        t->matmul(&m, panel * t->panel_rows, row_end);
+        if (rng_below(&rng, 2))
+            t->matmul(&m, panel * t->panel_rows, row_end);
+        else
+            multiply_alone(&m, t, panel * t->panel_rows, row_end);
     }
     assert_true(guarded_free(&packed));
     assert_true(guarded_free(&prepared));

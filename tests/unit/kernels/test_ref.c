@@ -407,7 +407,8 @@ static void multiply(float *out, enum tensor_type type, const uint8_t *rows, con
     struct matmul m = {packed, N_ROWS, N_COLS, prepared, N_TOKENS, out, N_ROWS};
 
     t->pack(packed, N_ROWS, N_COLS, 0, N_ROWS, rows);
-    t->activation->prepare(prepared, x, N_COLS, N_COLS, N_TOKENS, 0, N_TOKENS);
+    struct activation_part all = activation_tokens(N_COLS, N_TOKENS, 0, N_TOKENS);
+    t->activation->prepare(prepared, x, N_COLS, &all);
     t->matmul(&m, 0, N_ROWS);
     mem_free(packed);
     mem_free(prepared);
@@ -500,7 +501,8 @@ static void test_one_block_by_hand(void **state)
     }
     assert_true(t->packed_bytes(1, 32) <= sizeof packed && t->activation->bytes(32, 1) <= sizeof prepared);
     t->pack(packed, 1, 32, 0, 1, row);
-    t->activation->prepare(prepared, x, 32, 32, 1, 0, 1);
+    struct activation_part all = activation_tokens(32, 1, 0, 1);
+    t->activation->prepare(prepared, x, 32, &all);
     t->matmul(&m, 0, 1);
     assert_true(out == 327.0F);
 }
