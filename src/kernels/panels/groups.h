@@ -68,6 +68,16 @@ static ALWAYS_INLINE void read_ahead(const uint8_t *at, const size_t bytes, cons
     }
 }
 
+/* The first `bytes` of a unit that lies in pairs (panels.h); with the even one's the scales of both. */
+static ALWAYS_INLINE void read_pair_ahead(const uint8_t *panel, size_t unit, const size_t unit_bytes,
+                                          const size_t bytes, const uint32_t n_tokens)
+{
+    if (unit % 2)
+        read_ahead(panel + pair_codes_at(unit, unit_bytes), bytes, n_tokens);
+    else
+        read_ahead(panel + pair_scales_at(unit, unit_bytes), 64 + bytes, n_tokens);
+}
+
 /* Panels are taken in lots that stay in the second level cache while all groups pass over them. */
 void groups_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, size_t panel_bytes,
                    uint32_t group_max, tile_kernel *const kernels[]);

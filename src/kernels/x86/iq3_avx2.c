@@ -26,12 +26,15 @@ static ALWAYS_INLINE void panel_iq3(__m256 *acc, const uint8_t *panel, uint32_t 
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
         const uint8_t *d = panel + pair_scales_at(s, PANEL_IQ3_BYTES);
+        read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, e.n);
         open_scales(scales, super);
         for (size_t j = 0; j < 8; j++) {
+            const uint8_t *codes = super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK;
             struct x_block xb = x_block_at(x, s * 8 + j, e.n);
             __m256i isum[4];
             __m256 scale[2];
-            small_table_dots(isum, e, super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK, xb.q, table, bias);
+            read_ahead(codes, PANEL_Q4_BLOCK, e.n);
+            small_table_dots(isum, e, codes, xb.q, table, bias);
             UNROLL(2)
             for (uint32_t h = 0; h < e.n_halves; h++) {
                 __m256 whole = _mm256_mul_ps(f16_scales(d, e.half + h), _mm256_set1_ps(factor));

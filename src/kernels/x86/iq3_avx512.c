@@ -23,6 +23,7 @@ static ALWAYS_INLINE void panel_iq3(struct block_to to, const uint8_t *panel, ui
         const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_IQ3_BYTES));
         d = _mm512_mul_ps(d, _mm512_set1_ps(factor));
+        read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, n);
         open_scales(scales, super);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];

@@ -13,6 +13,7 @@ static ALWAYS_INLINE void panel_iq4_nl(__m256 *acc, const uint8_t *panel, uint32
         struct x_block xb = x_block_at(x, b, e.n);
         __m256i isum[4];
         __m256 scale[2];
+        read_pair_ahead(panel, b, PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, e.n);
         table_dots(isum, e, codes, xb.q, codebook_iq4);
         UNROLL(2)
         for (uint32_t h = 0; h < e.n_halves; h++)
@@ -28,11 +29,14 @@ static ALWAYS_INLINE void panel_iq4_xs(__m256 *acc, const uint8_t *panel, uint32
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ4XS_BYTES);
         const uint8_t *d = panel + pair_scales_at(s, PANEL_IQ4XS_BYTES);
+        read_pair_ahead(panel, s, PANEL_IQ4XS_BYTES, PANEL_IQ4XS_CODES, e.n);
         for (size_t j = 0; j < 8; j++) {
+            const uint8_t *codes = super + PANEL_IQ4XS_CODES + j * PANEL_Q4_BLOCK;
             struct x_block xb = x_block_at(x, s * 8 + j, e.n);
             __m256i isum[4];
             __m256 scale[2];
-            table_dots(isum, e, super + PANEL_IQ4XS_CODES + j * PANEL_Q4_BLOCK, xb.q, codebook_iq4);
+            read_ahead(codes, PANEL_Q4_BLOCK, e.n);
+            table_dots(isum, e, codes, xb.q, codebook_iq4);
             UNROLL(2)
             for (uint32_t h = 0; h < e.n_halves; h++)
                 scale[h] =

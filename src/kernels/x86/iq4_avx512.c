@@ -9,7 +9,7 @@ static ALWAYS_INLINE void panel_iq4_nl(struct block_to to, const uint8_t *panel,
 
     for (size_t b = 0; b < n_blocks; b++) {
         __m512i w[8];
-        read_ahead(panel + pair_codes_at(b, PANEL_Q4_BLOCK), PANEL_Q4_BLOCK, n);
+        read_pair_ahead(panel, b, PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
         table_codes(w, panel + pair_codes_at(b, PANEL_Q4_BLOCK), codebook_iq4, 7);
         block_plain(to, n, w, 7, f16_scales(panel + pair_scales_at(b, PANEL_Q4_BLOCK)), x_block_at(x, b, n));
     }
@@ -23,6 +23,7 @@ static ALWAYS_INLINE void panel_iq4_xs(struct block_to to, const uint8_t *panel,
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ4XS_BYTES);
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_IQ4XS_BYTES));
+        read_pair_ahead(panel, s, PANEL_IQ4XS_BYTES, PANEL_IQ4XS_CODES, n);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
             read_ahead(super + PANEL_IQ4XS_CODES + j * PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);

@@ -21,6 +21,9 @@ static ALWAYS_INLINE void panel_mxfp4(__m256 *acc, const uint8_t *panel, uint32_
         struct x_block xb = x_block_at(x, b, e.n);
         __m256i isum[4];
         __m256 scale[2];
+        if (b % 4 == 0)
+            read_ahead(panel + four_scales_at(b), 64, e.n);
+        read_ahead(panel + four_codes_at(b), PANEL_Q4_BLOCK, e.n);
         small_table_dots(isum, e, panel + four_codes_at(b), xb.q, codebook_fp4, 4);
         UNROLL(2)
         for (uint32_t h = 0; h < e.n_halves; h++)

@@ -35,12 +35,15 @@ static ALWAYS_INLINE void panel_q2_k(__m256 *acc, const uint8_t *panel, uint32_t
 {
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + s * PANEL_Q2K_BYTES;
+        read_ahead(super, PANEL_Q2K_CODES, e.n);
         for (size_t j = 0; j < 8; j++) {
+            const uint8_t *codes = super + PANEL_Q2K_CODES + j * PANEL_Q2_BLOCK;
+            read_ahead(codes, PANEL_Q2_BLOCK, e.n);
             UNROLL(2)
             for (uint32_t h = 0; h < e.n_halves; h++)
-                half_panel(acc, super + PANEL_Q2K_CODES + j * PANEL_Q2_BLOCK, super + 64 + j * 32,
-                           f16_scales(super, e.half + h), f16_scales(super + PANEL_SCALE_BYTES, e.half + h),
-                           x_block_at(x, s * 8 + j, e.n), e, h);
+                half_panel(acc, codes, super + 64 + j * 32, f16_scales(super, e.half + h),
+                           f16_scales(super + PANEL_SCALE_BYTES, e.half + h), x_block_at(x, s * 8 + j, e.n), e,
+                           h);
         }
     }
 }

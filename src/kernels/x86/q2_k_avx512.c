@@ -42,6 +42,7 @@ static ALWAYS_INLINE void panel_q2_k(struct block_to to, const uint8_t *panel, u
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + s * PANEL_Q2K_BYTES;
         __m512 d = f16_scales(super), d_min = f16_scales(super + PANEL_SCALE_BYTES);
+        read_ahead(super, PANEL_Q2K_CODES, n);
         for (size_t j = 0; j < 8; j++)
             block_q2_k(to, n, super + PANEL_Q2K_CODES + j * PANEL_Q2_BLOCK, super + 64 + j * 32, d, d_min,
                        x_block_at(x, s * 8 + j, n));

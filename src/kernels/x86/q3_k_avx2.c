@@ -71,12 +71,15 @@ static ALWAYS_INLINE void panel_q3_k(__m256 *acc, const uint8_t *panel, uint32_t
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
         const uint8_t *d = panel + pair_scales_at(s, PANEL_Q3K_BYTES);
+        read_pair_ahead(panel, s, PANEL_Q3K_BYTES, PANEL_Q3K_CODES, e.n);
         open_scales(scales, super);
         for (size_t j = 0; j < 8; j++) {
+            const uint8_t *codes = super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK;
+            read_ahead(codes, PANEL_Q3_BLOCK, e.n);
             UNROLL(2)
             for (uint32_t h = 0; h < e.n_halves; h++)
-                half_panel(acc, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK, scales + j * 32,
-                           f16_scales(d, e.half + h), x_block_at(x, s * 8 + j, e.n), e, h);
+                half_panel(acc, codes, scales + j * 32, f16_scales(d, e.half + h),
+                           x_block_at(x, s * 8 + j, e.n), e, h);
         }
     }
 }

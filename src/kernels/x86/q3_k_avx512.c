@@ -57,6 +57,7 @@ static ALWAYS_INLINE void panel_q3_k(struct block_to to, const uint8_t *panel, u
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q3K_BYTES));
+        read_pair_ahead(panel, s, PANEL_Q3K_BYTES, PANEL_Q3K_CODES, n);
         open_scales(scales, super);
         for (size_t j = 0; j < 8; j++)
             block_q3_k(to, n, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK, scales + j * 32, d,

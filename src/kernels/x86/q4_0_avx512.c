@@ -10,7 +10,7 @@ static ALWAYS_INLINE void panel_q4_0(struct block_to to, const uint8_t *panel, u
         const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q4_BLOCK),
                       *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
         __m512i w[8];
-        read_ahead(codes, PANEL_Q4_BLOCK, n);
+        read_pair_ahead(panel, b, PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
         nibbles(w, codes);
         block_plain(to, n, w, 3, f16_scales(scales), x_block_at(x, b, n));
     }

@@ -10,7 +10,7 @@ static ALWAYS_INLINE void panel_q5_0(struct block_to to, const uint8_t *panel, u
         const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q5_BLOCK),
                       *codes = panel + pair_codes_at(b, PANEL_Q5_BLOCK);
         __m512i w[8];
-        read_ahead(codes, PANEL_Q5_BLOCK, n);
+        read_pair_ahead(panel, b, PANEL_Q5_BLOCK, PANEL_Q5_BLOCK, n);
         five_bits(w, codes);
         block_plain(to, n, w, 4, f16_scales(scales), x_block_at(x, b, n));
     }

@@ -11,6 +11,7 @@ static ALWAYS_INLINE void panel_q5_1(__m256 *acc, const uint8_t *panel, uint32_t
         struct x_block xb = x_block_at(x, b, e.n);
         __m256i isum[4];
         __m256 scale[2], min[2];
+        read_ahead(at, PANEL_MIN_CODES + PANEL_Q5_BLOCK, e.n);
         five_bit_dots(isum, e, at + PANEL_MIN_CODES, xb.q);
         UNROLL(2)
         for (uint32_t h = 0; h < e.n_halves; h++) {

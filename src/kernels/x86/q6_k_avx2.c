@@ -58,7 +58,7 @@ static ALWAYS_INLINE void panel_q6_k(__m256 *acc, const uint8_t *panel, uint32_t
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
         const uint8_t *d = panel + pair_scales_at(s, PANEL_Q6K_BYTES);
-        read_ahead(super, PANEL_Q6K_CODES, e.n);
+        read_pair_ahead(panel, s, PANEL_Q6K_BYTES, PANEL_Q6K_CODES, e.n);
         for (size_t j = 0; j < 8; j++) {
             const uint8_t *codes = super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK;
             read_ahead(codes, PANEL_Q6K_BLOCK, e.n);

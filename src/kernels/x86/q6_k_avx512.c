@@ -22,7 +22,7 @@ static ALWAYS_INLINE void panel_q6_k(struct block_to to, const uint8_t *panel, u
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q6K_BYTES));
-        read_ahead(super, PANEL_Q6K_CODES, n);
+        read_pair_ahead(panel, s, PANEL_Q6K_BYTES, PANEL_Q6K_CODES, n);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
             __m512 sub_scale[2] = {signed_bytes(super + j * 32), signed_bytes(super + j * 32 + 16)};

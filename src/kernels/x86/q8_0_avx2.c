@@ -34,7 +34,7 @@ static ALWAYS_INLINE void panel_q8_0(__m256 *acc, const uint8_t *panel, uint32_t
         struct x_block xb = x_block_at(x, b, e.n);
         __m256i isum[4];
         __m256 scale[2];
-        read_ahead(codes, PANEL_Q8_BLOCK, e.n);
+        read_pair_ahead(panel, b, PANEL_Q8_BLOCK, PANEL_Q8_BLOCK, e.n);
         q8_dots(isum, e, codes, xb.q);
         UNROLL(2)
         for (uint32_t h = 0; h < e.n_halves; h++)

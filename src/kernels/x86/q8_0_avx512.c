@@ -10,7 +10,7 @@ static ALWAYS_INLINE void panel_q8_0(struct block_to to, const uint8_t *panel, u
         const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q8_BLOCK),
                       *codes = panel + pair_codes_at(b, PANEL_Q8_BLOCK);
         __m512i w[8];
-        read_ahead(codes, PANEL_Q8_BLOCK, n);
+        read_pair_ahead(panel, b, PANEL_Q8_BLOCK, PANEL_Q8_BLOCK, n);
         UNROLL(8)
         for (int i = 0; i < 8; i++)
             w[i] = _mm512_loadu_si512(codes + 64 * i);

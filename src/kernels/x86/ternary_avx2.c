@@ -27,7 +27,9 @@ static ALWAYS_INLINE void panel_tq2_0(__m256 *acc, const uint8_t *panel, uint32_
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *codes = panel + pair_codes_at(s, PANEL_TERNARY_BYTES);
         const uint8_t *d = panel + pair_scales_at(s, PANEL_TERNARY_BYTES);
+        read_pair_ahead(panel, s, PANEL_TERNARY_BYTES, 0, e.n);
         for (size_t j = 0; j < 8; j++) {
+            read_ahead(codes + j * PANEL_Q2_BLOCK, PANEL_Q2_BLOCK, e.n);
             struct x_block xb = x_block_at(x, s * 8 + j, e.n);
             __m256i isum[4];
             __m256 scale[2];

@@ -7,6 +7,7 @@ static ALWAYS_INLINE void panel_tq2_0(struct block_to to, const uint8_t *panel, 
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *codes = panel + pair_codes_at(s, PANEL_TERNARY_BYTES);
         __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_TERNARY_BYTES));
+        read_pair_ahead(panel, s, PANEL_TERNARY_BYTES, 0, n);
         for (size_t j = 0; j < 8; j++) {
             __m512i w[8];
             read_ahead(codes + j * PANEL_Q2_BLOCK, PANEL_Q2_BLOCK, n);
