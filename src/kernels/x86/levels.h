@@ -11,6 +11,7 @@
     DO(q4_1)                                                                                                   \
     DO(q5_0)                                                                                                   \
     DO(q5_1)                                                                                                   \
+    DO(q3_k)                                                                                                   \
     DO(q4_k)                                                                                                   \
     DO(q5_k)                                                                                                   \
     DO(q6_k)                                                                                                   \

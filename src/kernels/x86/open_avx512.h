@@ -8,10 +8,14 @@
 
 #include <immintrin.h>
 
-/* Column `at` of each row's four codes. */
+/* Column `at` of each row's four codes, as code + 2^23: so whole numbers become f32 without a conversion, for
+ * which there are fewer units than for what this takes. */
+#define TWO_23 0x1p23F
 static ALWAYS_INLINE __m512 code_column(__m512i codes, const unsigned at)
 {
-    return _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(codes, 24 - 8 * at), 24));
+    const __m512i byte = _mm512_set1_epi32(0xFF), two_23 = _mm512_castps_si512(_mm512_set1_ps(TWO_23));
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(_mm512_srli_epi32(codes, 8 * at), byte, two_23, 0xEA)); /* a & b | c */
 }
 
 /* Four columns of sixteen rows as bf16, which holds them exactly: two groups of pairs. */
@@ -24,21 +28,38 @@ static ALWAYS_INLINE void store_bf16(uint16_t *to, const __m512 columns[4])
     }
 }
 
-/* Keeps a block open. */
+/* Keeps a block open. code = value + 2^bias; bias < 0: code = value. */
 static ALWAYS_INLINE void keep_open(struct opened *to, const __m512i w[8], const int bias, __m512 scale,
                                     __m512 min)
 {
     size_t b = to->n_blocks++;
-    const __m512i middle = _mm512_set1_epi8((char)(bias < 0 ? 0 : 1 << (bias & 7)));
+    const __m512 middle = _mm512_set1_ps(TWO_23 + (float)(bias < 0 ? 0 : 1 << (bias & 7)));
     UNROLL(8)
     for (int i = 0; i < 8; i++) {
-        __m512i codes = _mm512_sub_epi8(w[i], middle);
-        const __m512 columns[4] = {code_column(codes, 0), code_column(codes, 1), code_column(codes, 2),
-                                   code_column(codes, 3)};
+        __m512 columns[4];
+        UNROLL(4)
+        for (unsigned c = 0; c < 4; c++)
+            columns[c] = _mm512_sub_ps(code_column(w[i], c), middle);
         store_bf16(to->codes[0][b] + 64 * i, columns);
     }
     _mm512_store_ps(to->scale[b], scale);
     _mm512_store_ps(to->min[b], min);
+}
+
+/* The same for code = 128 - value. */
+static ALWAYS_INLINE void keep_turned_open(struct opened *to, const __m512i w[8], __m512 scale)
+{
+    size_t b = to->n_blocks++;
+    const __m512 middle = _mm512_set1_ps(TWO_23 + 128);
+    UNROLL(8)
+    for (int i = 0; i < 8; i++) {
+        __m512 columns[4];
+        UNROLL(4)
+        for (unsigned c = 0; c < 4; c++)
+            columns[c] = _mm512_sub_ps(middle, code_column(w[i], c));
+        store_bf16(to->codes[0][b] + 64 * i, columns);
+    }
+    _mm512_store_ps(to->scale[b], scale);
 }
 
 /* The same times the whole scales of the halves. |code * scale| is at most 2^12: a multiple of 64, and at most
@@ -47,15 +68,14 @@ static ALWAYS_INLINE void keep_scaled_open(struct opened *to, const __m512i w[8]
                                            const __m512 sub_scale[2], __m512 scale)
 {
     const __m512 round = _mm512_set1_ps(0x1.8p23F * 64);
-    const __m512i middle = _mm512_set1_epi8((char)(1 << (bias & 7)));
+    const __m512 middle = _mm512_set1_ps(TWO_23 + (float)(1 << (bias & 7)));
     size_t b = to->n_blocks++;
     UNROLL(8)
     for (int i = 0; i < 8; i++) {
-        __m512i codes = _mm512_sub_epi8(w[i], middle);
         __m512 high[4], low[4];
         UNROLL(4)
         for (unsigned c = 0; c < 4; c++) {
-            __m512 value = _mm512_mul_ps(code_column(codes, c), sub_scale[i / 4]);
+            __m512 value = _mm512_mul_ps(_mm512_sub_ps(code_column(w[i], c), middle), sub_scale[i / 4]);
             high[c] = _mm512_sub_ps(_mm512_add_ps(value, round), round);
             low[c] = _mm512_sub_ps(value, high[c]);
         }

@@ -18,7 +18,7 @@ static ALWAYS_INLINE void scale_codes(__m512i w[8], __m512i scale_pairs)
 static ALWAYS_INLINE void block_q2_k(struct block_to to, const uint32_t n, const uint8_t *codes,
                                      const uint8_t *scales, __m512 d, __m512 d_min, struct x_block x)
 {
-    const __m512i zero = _mm512_setzero_si512();
+    const uint32_t m = n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
     __m512i both = _mm512_cvtepu8_epi16(byte_pairs(scales)), w[8];
     __m512i scale_pairs = _mm512_and_si512(both, _mm512_set1_epi16(15)), min_pairs = _mm512_srli_epi16(both, 4);
 
@@ -27,12 +27,19 @@ static ALWAYS_INLINE void block_q2_k(struct block_to to, const uint32_t n, const
     if (n >= 4)
         scale_codes(w, scale_pairs);
     UNROLL(16)
-    for (uint32_t t = 0; t < n; t++) {
-        __m512 x_scale = _mm512_set1_ps(x.scale[t]);
-        __m512i isum = n >= 4 ? dots(zero, w, x.q + t * 8, 8) : pair_dots(zero, w, scale_pairs, x.q + t * 8);
-        __m512i x_sum = _mm512_madd_epi16(min_pairs, _mm512_set1_epi32(x.sum_pair[t]));
-        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(d, x_scale), to.acc[t]);
-        to.acc[t] = _mm512_fnmadd_ps(d_min, _mm512_mul_ps(x_scale, _mm512_cvtepi32_ps(x_sum)), sum);
+    for (uint32_t t = 0; t < n; t += m) {
+        __m512i isum[SIDE_BY_SIDE];
+        begin_sums(isum, m, -1, NULL, 0);
+        if (n >= 4)
+            dots_of(isum, m, w, 8, x.q + t * 8);
+        UNROLL(8)
+        for (uint32_t k = 0; k < m; k++) {
+            __m512i sum = n >= 4 ? isum[k] : pair_dots(isum[k], w, scale_pairs, x.q + (t + k) * 8);
+            __m512i x_sum = _mm512_madd_epi16(min_pairs, _mm512_set1_epi32(x.sum_pair[t + k]));
+            __m512 x_scaled_sum = _mm512_mul_ps(_mm512_set1_ps(x.scale[t + k]), _mm512_cvtepi32_ps(x_sum));
+            __m512 acc = add_link(to.acc[t + k], _mm512_cvtepi32_ps(sum), d, x.scale[t + k]);
+            to.acc[t + k] = _mm512_fnmadd_ps(d_min, x_scaled_sum, acc);
+        }
     }
 }
 
