@@ -66,7 +66,7 @@ def measure_one(options, name, folder):
     os.environ.pop("SHOAL_CPU", None)
     if level:
         os.environ["SHOAL_CPU"] = level
-    path = model_file(options.work, shape, kind)
+    path, ops = model_file(options.work, shape, kind), ops_per_token(shape, kind)
     pairs = []
     for _ in range(options.r):
         limits = measure_limits(options.kernels)
@@ -78,7 +78,7 @@ def measure_one(options, name, folder):
         print(f"{name}: prompt {ours['prompt_tok_s'][0]:.1f}, decode {ours['gen_tok_s'][0]:.1f} tokens/s"
               + (f"; llama.cpp {theirs['prompt_tok_s']:.1f}, {theirs['gen_tok_s']:.1f}" if theirs else ""), flush=True)
     return {"shape": shape, "type": kind, "threads": threads, "n_prompt": n_prompt, "n_gen": n_gen,
-            "ops_per_token": ops_per_token(shape, kind), "file_bytes": os.path.getsize(path), "pairs": pairs}
+            "ops_per_token": ops, "file_bytes": os.path.getsize(path), "pairs": pairs}
 
 
 def measure(options):

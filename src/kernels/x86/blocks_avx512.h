@@ -33,12 +33,20 @@ static ALWAYS_INLINE struct x_block x_block_at(const struct group_int8 *x, size_
                             .scaled_sum = x->scaled_sum + b * n};
 }
 
+/* sum + codes times four activations at q. Compilers load and spread these by an instruction of its own, which
+ * made products of many tokens 1.15 times as long. */
+static ALWAYS_INLINE __m512i dot(__m512i sum, __m512i codes, const int32_t *q)
+{
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(codes), "m"(*q));
+    return sum;
+}
+
 /* start + dot products of four codes at a time: bytes [0, 4 * n) of the block at w, of token t. */
 static ALWAYS_INLINE __m512i dots(__m512i start, const __m512i *w, const int32_t *q, const int n)
 {
     UNROLL(8)
     for (int i = 0; i < n; i++)
-        start = _mm512_dpbusd_epi32(start, w[i], _mm512_set1_epi32(q[i]));
+        start = dot(start, w[i], &q[i]);
     return start;
 }
 
@@ -58,7 +66,7 @@ static ALWAYS_INLINE void dots_of(__m512i *isum, const uint32_t m, const __m512i
         UNROLL(8)
         for (size_t k = 0; k < m; k++) {
             __m512i *to = in_two && i % 2 ? &odd : &isum[k];
-            *to = _mm512_dpbusd_epi32(*to, w[i], _mm512_set1_epi32(q[k * 8 + i]));
+            *to = dot(*to, w[i], &q[k * 8 + i]);
         }
     }
     if (in_two)
