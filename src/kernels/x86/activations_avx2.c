@@ -57,9 +57,9 @@ static void block_fill(const struct group_int8 *to, size_t at, const float *from
     _mm256_storeu_si256((__m256i *)(to->q + at * 8), bytes);
     to->scale[at] = scale;
     to->scaled_sum[at] = scale * (float)(sum0 + sum1);
-    to->minus_sum[at] = -(sum0 + sum1);
-    to->minus_half[at * 2] = -sum0;
-    to->minus_half[at * 2 + 1] = -sum1;
+    to->minus_sum[at] = -(1 << GROUP_SUM_BIAS) * (sum0 + sum1);
+    to->minus_half[at * 2] = -(1 << GROUP_HALF_BIAS) * sum0;
+    to->minus_half[at * 2 + 1] = -(1 << GROUP_HALF_BIAS) * sum1;
     to->sum_pair[at] = (int32_t)(((uint32_t)sum0 & 0xFFFFU) | (uint32_t)sum1 << 16);
 }
 

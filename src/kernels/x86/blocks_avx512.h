@@ -73,14 +73,16 @@ static ALWAYS_INLINE void dots_of(__m512i *isum, const uint32_t m, const __m512i
         isum[0] = _mm512_add_epi32(isum[0], odd);
 }
 
-/* What takes off that m tokens' codes are unsigned, and what their sums begin with. */
-static ALWAYS_INLINE void begin_sums(__m512i *isum, const uint32_t m, const int bias, const int32_t *minus,
+/* What m tokens' sums begin with: what takes off that codes are unsigned, 2^more times as much; more < 0: none.
+ */
+static ALWAYS_INLINE void begin_sums(__m512i *isum, const uint32_t m, const int more, const int32_t *minus,
                                      const size_t stride)
 {
     UNROLL(8)
     for (size_t k = 0; k < m; k++)
-        isum[k] = bias < 0 ? _mm512_setzero_si512()
-                           : _mm512_slli_epi32(_mm512_set1_epi32(minus[k * stride]), (unsigned)(bias & 31));
+        isum[k] = more < 0    ? _mm512_setzero_si512()
+                  : more == 0 ? _mm512_set1_epi32(minus[k * stride])
+                              : _mm512_srai_epi32(_mm512_set1_epi32(minus[k * stride]), (unsigned)(more & 31));
 }
 
 static ALWAYS_INLINE __m512 add_link(__m512 acc, __m512 isum, __m512 w_scale, float x_scale)
@@ -98,7 +100,7 @@ static ALWAYS_INLINE void block_plain(struct block_to to, const uint32_t n, cons
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
-        begin_sums(isum, m, bias, x.minus_sum + t, 1);
+        begin_sums(isum, m, bias < 0 ? bias : GROUP_SUM_BIAS - bias, x.minus_sum + t, 1);
         dots_of(isum, m, w, 8, x.q + t * 8);
         UNROLL(8)
         for (uint32_t k = 0; k < m; k++)
@@ -126,19 +128,19 @@ static ALWAYS_INLINE void block_min(struct block_to to, const uint32_t n, const 
     }
 }
 
-/* Blocks of two halves with whole scales of their own. |half sum * scale| and their sum stay below 2^24, so
- * that f32 holds exactly what the rule's int32 does. */
-static ALWAYS_INLINE void block_halves(struct block_to to, const uint32_t n, const __m512i w[8], const int bias,
+/* Blocks of two halves with whole scales of their own, code = value + 2^GROUP_HALF_BIAS. |half sum * scale| and
+ * their sum stay below 2^24, so that f32 holds exactly what the rule's int32 does. */
+static ALWAYS_INLINE void block_halves(struct block_to to, const uint32_t n, const __m512i w[8],
                                        const __m512 sub_scale[2], __m512 w_scale, struct x_block x)
 {
     const uint32_t m = n < SIDE_BY_SIDE / 2 ? n : SIDE_BY_SIDE / 2;
     if (n == KEEP_OPEN)
-        keep_scaled_open(to.opened, w, bias, sub_scale, w_scale);
+        keep_scaled_open(to.opened, w, GROUP_HALF_BIAS, sub_scale, w_scale);
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i half0[SIDE_BY_SIDE / 2], half1[SIDE_BY_SIDE / 2];
-        begin_sums(half0, m, bias, x.minus_half + t * 2, 2);
-        begin_sums(half1, m, bias, x.minus_half + t * 2 + 1, 2);
+        begin_sums(half0, m, 0, x.minus_half + t * 2, 2);
+        begin_sums(half1, m, 0, x.minus_half + t * 2 + 1, 2);
         dots_of(half0, m, w, 4, x.q + t * 8);
         dots_of(half1, m, w + 4, 4, x.q + t * 8 + 4);
         UNROLL(8)

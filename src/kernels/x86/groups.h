@@ -13,10 +13,12 @@ struct group_int8 {
     int32_t *q;          /* [b][t][8]: four values each */
     float *scale;        /* [b][t] */
     float *scaled_sum;   /* [b][t]: scale * (float)sum of q */
-    int32_t *minus_sum;  /* [b][t]: negative, to take off what makes codes unsigned */
-    int32_t *minus_half; /* [b][t][2]: of each half */
+    int32_t *minus_sum;  /* [b][t]: -2^7 * sum of q, to take off what makes codes unsigned */
+    int32_t *minus_half; /* [b][t][2]: -2^5 * sum of each half */
     int32_t *sum_pair; /* [b][t]: of each half, positive, in 16 bits each; the first half's are the low ones */
 };
+#define GROUP_SUM_BIAS         7
+#define GROUP_HALF_BIAS        5
 #define GROUP_INT8_BLOCK_BYTES 56
 static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_blocks, struct group g)
 {

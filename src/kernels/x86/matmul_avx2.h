@@ -22,7 +22,8 @@ static ALWAYS_INLINE void add_plain(__m256 *acc, const struct extent e, const __
             uint32_t i = t * e.n_halves + h;
             __m256i sum = isum[i];
             if (bias >= 0)
-                sum = _mm256_add_epi32(sum, _mm256_slli_epi32(_mm256_set1_epi32(x.minus_sum[t]), bias & 31));
+                sum = _mm256_add_epi32(
+                    sum, _mm256_srai_epi32(_mm256_set1_epi32(x.minus_sum[t]), (GROUP_SUM_BIAS - bias) & 31));
             __m256 scale = _mm256_mul_ps(w_scale[h], _mm256_set1_ps(x.scale[t]));
             acc[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, acc[i]);
         }

@@ -67,7 +67,7 @@ static ALWAYS_INLINE void block_of_products(struct block_to to, const uint32_t n
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
-        begin_sums(isum, m, 7, x.minus_sum + t, 1);
+        begin_sums(isum, m, 0, x.minus_sum + t, 1);
         dots_of(isum, m, w, 8, x.q + t * 8);
         UNROLL(8)
         for (uint32_t k = 0; k < m; k++) {

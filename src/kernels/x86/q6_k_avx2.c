@@ -40,7 +40,7 @@ static ALWAYS_INLINE void half_panel(__m256 *acc, const uint8_t *codes, const ui
         codes_of(w, codes, columns, e.half + h);
         UNROLL(4)
         for (uint32_t t = 0; t < e.n; t++) {
-            __m256i off = _mm256_slli_epi32(_mm256_set1_epi32(x.minus_half[t * 2 + columns]), 5);
+            __m256i off = _mm256_set1_epi32(x.minus_half[t * 2 + columns]);
             __m256 sum = _mm256_cvtepi32_ps(_mm256_add_epi32(dot_16(w, x.q + t * 8 + 4 * columns), off));
             isum[t] = columns ? _mm256_fmadd_ps(sum, sub_scale, isum[t]) : _mm256_mul_ps(sum, sub_scale);
         }

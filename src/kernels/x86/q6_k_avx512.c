@@ -28,7 +28,7 @@ static ALWAYS_INLINE void panel_q6_k(struct block_to to, const uint8_t *panel, u
             __m512 sub_scale[2] = {signed_bytes(super + j * 32), signed_bytes(super + j * 32 + 16)};
             read_ahead(super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK, PANEL_Q6K_BLOCK, n);
             codes_of(w, super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK);
-            block_halves(to, n, w, 5, sub_scale, d, x_block_at(x, s * 8 + j, n));
+            block_halves(to, n, w, sub_scale, d, x_block_at(x, s * 8 + j, n));
         }
     }
 }
