@@ -25,6 +25,15 @@ static ALWAYS_INLINE void two_bits(__m512i w[8], const uint8_t *codes)
     }
 }
 
+/* Each half's scale of pairs, twice: to multiply two bytes of 16 bits with at once where neither overflows. */
+static ALWAYS_INLINE void scales_of_halves(__m512i s[2], __m512i scale_pairs)
+{
+    s[0] = _mm512_and_si512(scale_pairs, _mm512_set1_epi32(0xFFFF));
+    s[0] = _mm512_or_si512(s[0], _mm512_slli_epi32(s[0], 16));
+    s[1] = _mm512_srli_epi32(scale_pairs, 16);
+    s[1] = _mm512_or_si512(s[1], _mm512_slli_epi32(s[1], 16));
+}
+
 /* start + the halves' sums times their scales. */
 static ALWAYS_INLINE __m512i pair_dots(__m512i start, const __m512i w[8], __m512i scale_pairs, const int32_t *q)
 {

@@ -4,15 +4,12 @@
 /* Codes times their scales, 0..45: worth it where several tokens use them. */
 static ALWAYS_INLINE void scale_codes(__m512i w[8], __m512i scale_pairs)
 {
-    const __m512i low16 = _mm512_set1_epi32(0xFFFF);
-    __m512i first = _mm512_and_si512(scale_pairs, low16), second = _mm512_andnot_si512(low16, scale_pairs);
-    first = _mm512_or_si512(first, _mm512_slli_epi32(first, 16));
-    second = _mm512_or_si512(second, _mm512_srli_epi32(second, 16));
-    UNROLL(4)
-    for (int i = 0; i < 4; i++) { /* both bytes of 16 bits at once: neither overflows */
-        w[i] = _mm512_mullo_epi16(w[i], first);
-        w[4 + i] = _mm512_mullo_epi16(w[4 + i], second);
-    }
+    __m512i s[2];
+
+    scales_of_halves(s, scale_pairs);
+    UNROLL(8)
+    for (int i = 0; i < 8; i++)
+        w[i] = _mm512_mullo_epi16(w[i], s[i / 4]);
 }
 
 static ALWAYS_INLINE void block_q2_k(struct block_to to, const uint32_t n, const uint8_t *codes,

@@ -35,21 +35,18 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
  * the code's third bit apart from its first two, it is (third ? 128 : 4 * s) + 32 * two - two * s. */
 static ALWAYS_INLINE void turned_products(__m512i w[8], const uint8_t *codes, __m512i scale_pairs)
 {
-    const __m512i low16 = _mm512_set1_epi32(0xFFFF), value_128 = _mm512_set1_epi8((char)128);
+    const __m512i value_128 = _mm512_set1_epi8((char)128);
     __m512i high = _mm512_loadu_si512(codes + PANEL_Q2_BLOCK);
-    __m512i pairs = _mm512_add_epi16(scale_pairs, _mm512_set1_epi16(32)), s[2], four_s[2];
+    __m512i s[2], four_s[2];
 
-    s[0] = _mm512_and_si512(pairs, low16);
-    s[0] = _mm512_or_si512(s[0], _mm512_slli_epi32(s[0], 16));
-    s[1] = _mm512_srli_epi32(pairs, 16);
-    s[1] = _mm512_or_si512(s[1], _mm512_slli_epi32(s[1], 16));
+    scales_of_halves(s, _mm512_add_epi16(scale_pairs, _mm512_set1_epi16(32)));
     for (int half = 0; half < 2; half++)
         four_s[half] = _mm512_or_si512(_mm512_slli_epi32(s[half], 2), _mm512_slli_epi32(s[half], 10));
     two_bits(w, codes);
     UNROLL(8)
     for (int i = 0; i < 8; i++) {
         __mmask64 third = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << i)));
-        __m512i times_s = _mm512_mullo_epi16(w[i], s[i / 4]); /* both bytes of 16 bits: neither overflows */
+        __m512i times_s = _mm512_mullo_epi16(w[i], s[i / 4]);
         __m512i rest = _mm512_mask_blend_epi8(third, four_s[i / 4], value_128);
         w[i] = _mm512_add_epi8(rest, _mm512_sub_epi8(_mm512_slli_epi16(w[i], 5), times_s));
     }
