@@ -3,13 +3,13 @@
  * long prompt would go to memory and come back. */
 #include "engine/pass_private.h"
 
-#define SLICE_ROWS_MAX 256
-#define COLUMNS        32 /* that are readied together as the next input */
+#define SLICE_ROWS_MAX 256 /* as many as are readied together as the next input at most */
 
 size_t pass_slices_floats(const struct hparams *hp, uint32_t n_rows, uint32_t n_workers)
 {
     uint32_t widest = hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd;
-    uint32_t of_worker = pass_n_blocks(widest, n_workers * PASS_PARTS_A_WORKER * COLUMNS) * COLUMNS;
+    uint32_t of_worker =
+        pass_n_blocks(widest, n_workers * PASS_PARTS_A_WORKER * SLICE_ROWS_MAX) * SLICE_ROWS_MAX;
     size_t floats = 2 * (size_t)pass_min(of_worker, SLICE_ROWS_MAX) * n_rows; /* gate and up */
     return floats > hp->n_embd ? floats : hp->n_embd;                         /* or a row's norm */
 }
@@ -78,7 +78,7 @@ static void share(struct pass *pass, struct slice_part *part, uint32_t panel,
     size_t n_most = pass->buffers->slices_stride / 2 / pass->n_rows / panel * panel;
     uint32_t wanted = pass_rows_a_part(pass, part->matrix, panel, pass->n_rows, 1);
 
-    ASSERT(n_most > 0 && COLUMNS % panel == 0);
+    ASSERT(n_most > 0);
     part->rows_a_part = wanted < n_most ? wanted : (uint32_t)n_most;
     crew_share(pass->crew, pass_n_blocks(part->matrix->n_rows, part->rows_a_part), run, part);
 }
@@ -137,6 +137,7 @@ static void run_gated(void *arg, uint32_t index, uint32_t worker)
 void pass_gated_input(struct pass *pass, const struct gated *ffn, enum gate_act act)
 {
     struct slice_part part = {.pass = pass, .matrix = &ffn->gate, .ffn = ffn, .act = act};
-    share(pass, &part, least_common_multiple(pass_gated_panel(pass, &ffn->gate, &ffn->up), COLUMNS), run_gated);
+    uint32_t columns = activation_columns(ffn->down.type);
+    share(pass, &part, least_common_multiple(pass_gated_panel(pass, &ffn->gate, &ffn->up), columns), run_gated);
     pass->inputs = pass->buffers->prepared_ff;
 }

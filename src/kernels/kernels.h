@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARITHMETIC_VERSION 1 /* of the rules; different versions never share a plan */
+#define ARITHMETIC_VERSION 2 /* of the rules; different versions never share a plan */
 #define KERNELS_ALIGNMENT                                                                                      \
     64 /* of packed weights, prepared activations, tiles and partials: mem_try_aligned                         \
         */
@@ -33,8 +33,12 @@
 struct activation_part {
     uint32_t n_cols, n_tokens; /* of all */
     uint32_t token_first, token_end;
-    uint32_t column_first, column_end; /* multiples of 32, the end or n_cols */
+    uint32_t column_first, column_end; /* multiples of activation_columns, the end or n_cols */
 };
+static inline uint32_t activation_columns(enum tensor_type type) /* that are rounded together; 1: none */
+{
+    return tensor_type_info(type)->block_elements;
+}
 static inline struct activation_part activation_tokens(uint32_t n_cols, uint32_t n_tokens, uint32_t first,
                                                        uint32_t end)
 {

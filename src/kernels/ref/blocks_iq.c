@@ -35,7 +35,8 @@ void block32_iq4_xs(struct block32 *out, const uint8_t *row, uint32_t index)
     const uint8_t *b = row + (size_t)(index / 8) * 136;
     uint32_t j = index % 8;
 
-    out->scale = f16_to_f32(f16_load(b)) * (float)block32_iq4_xs_scale(b, j);
+    out->scale = f16_to_f32(f16_load(b));
+    out->sub_scale[0] = out->sub_scale[1] = block32_iq4_xs_scale(b, j);
     look_up_nibbles(out->q, b + 8 + (size_t)j * 16, codebook_iq4);
 }
 
@@ -107,7 +108,8 @@ void block32_iq3_s(struct block32 *out, const uint8_t *row, uint32_t index)
     const uint8_t *b = row + (size_t)(index / 8) * 110;
     uint8_t codes[32];
 
-    out->scale = f16_to_f32(f16_load(b)) * (float)(1 + 2 * block32_iq3_s_scale(b, index % 8));
+    out->scale = f16_to_f32(f16_load(b));
+    out->sub_scale[0] = out->sub_scale[1] = 1 + 2 * block32_iq3_s_scale(b, index % 8);
     block32_iq3_s_codes(codes, b, index % 8);
     for (int i = 0; i < 32; i++)
         out->q[i] = codebook_iq3_s[codes[i]];
@@ -118,7 +120,8 @@ void block32_iq3_xxs(struct block32 *out, const uint8_t *row, uint32_t index)
     const uint8_t *b = row + (size_t)(index / 8) * 98;
     uint8_t codes[32];
 
-    out->scale = f16_to_f32(f16_load(b)) * 0.5F * (float)(1 + 2 * block32_iq3_xxs_scale(b, index % 8));
+    out->scale = f16_to_f32(f16_load(b)) * 0.5F;
+    out->sub_scale[0] = out->sub_scale[1] = 1 + 2 * block32_iq3_xxs_scale(b, index % 8);
     block32_iq3_xxs_codes(codes, b, index % 8);
     for (int i = 0; i < 32; i++)
         out->q[i] = codebook_iq3_xxs[codes[i]];

@@ -63,9 +63,11 @@ void block32_q4_k(struct block32 *out, const uint8_t *row, uint32_t index)
     uint8_t scale, min;
 
     block32_k_scales(b + 4, j, &scale, &min);
-    out->scale = f16_to_f32(f16_load(b)) * (float)scale;
+    out->scale = f16_to_f32(f16_load(b));
+    out->sub_scale[0] = out->sub_scale[1] = scale;
     out->has_min = true;
-    out->min = f16_to_f32(f16_load(b + 2)) * (float)min;
+    out->min = f16_to_f32(f16_load(b + 2));
+    out->sub_min[0] = out->sub_min[1] = min;
     for (int i = 0; i < 32; i++)
         out->q[i] = (int8_t)(j % 2 ? qs[i] >> 4 : qs[i] & 15);
 }
@@ -80,9 +82,11 @@ void block32_q5_k(struct block32 *out, const uint8_t *row, uint32_t index)
     uint8_t scale, min;
 
     block32_k_scales(b + 4, j, &scale, &min);
-    out->scale = f16_to_f32(f16_load(b)) * (float)scale;
+    out->scale = f16_to_f32(f16_load(b));
+    out->sub_scale[0] = out->sub_scale[1] = scale;
     out->has_min = true;
-    out->min = f16_to_f32(f16_load(b + 2)) * (float)min;
+    out->min = f16_to_f32(f16_load(b + 2));
+    out->sub_min[0] = out->sub_min[1] = min;
     for (int i = 0; i < 32; i++)
         out->q[i] = (int8_t)((j % 2 ? qs[i] >> 4 : qs[i] & 15) | (qh[i] >> j & 1) << 4);
 }

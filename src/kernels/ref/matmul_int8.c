@@ -7,49 +7,74 @@
 #include <math.h>
 #include <string.h>
 
-struct x_block {
-    int8_t q[32];
-    float scale;
-    int32_t sum[2]; /* of each half */
-};
-
 /* --- activations ---------------------------------------------------------------------------------------- */
 
-static size_t x_bytes(uint32_t n_cols, uint32_t n_tokens)
+/* A block is as wide as the type's: 32 columns, or 256. What an array of blocks holds lies in these one after
+ * the other: scales, whole numbers, their sums by sixteens. */
+struct x_blocks {
+    float *scale;
+    int8_t (*q)[16];
+    int32_t *sum; /* of each q */
+};
+static struct x_blocks x_blocks_at(const void *prepared, uint32_t n_cols, uint32_t n_tokens, uint32_t width)
 {
-    return (size_t)n_tokens * (n_cols / 32) * sizeof(struct x_block);
+    size_t n = (size_t)n_tokens * n_cols;
+    struct x_blocks x;
+    x.scale = (float *)(uintptr_t)prepared;
+    x.sum = (int32_t *)(x.scale + n / width);
+    x.q = (int8_t(*)[16])(x.sum + n / 16);
+    return x;
 }
 
-static void x_block_fill(struct x_block *out, const float *x)
+static size_t x_bytes(uint32_t n_cols, uint32_t n_tokens, uint32_t width)
+{
+    size_t n = (size_t)n_tokens * n_cols;
+    return n / width * sizeof(float) + n / 16 * (sizeof(int32_t) + 16);
+}
+
+static void x_block_fill(const struct x_blocks *to, size_t block, const float *x, uint32_t width)
 {
     uint32_t amax = 0;
     float inverse;
 
-    for (int i = 0; i < 32; i++) {
+    for (uint32_t i = 0; i < width; i++) {
         uint32_t magnitude = f32_bits(x[i]) & 0x7FFFFFFFU;
         amax = magnitude > amax ? magnitude : amax;
     }
-    *out = (struct x_block){.scale = quantise_scale(amax, &inverse)};
-    if (inverse == 0)
-        return;
-    for (int i = 0; i < 32; i++) {
-        out->q[i] = quantise_value(x[i], inverse);
-        out->sum[i / 16] += out->q[i];
+    to->scale[block] = quantise_scale(amax, &inverse);
+    for (uint32_t i = 0; i < width; i++) {
+        size_t at = block * (width / 16) + i / 16;
+        to->q[at][i % 16] = inverse == 0 ? 0 : quantise_value(x[i], inverse);
+        to->sum[at] = (i % 16 ? to->sum[at] : 0) + to->q[at][i % 16];
     }
 }
 
-static void x_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
+static void x_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part,
+                      uint32_t width)
 {
-    uint32_t n_blocks = part->n_cols / 32;
+    struct x_blocks to = x_blocks_at(prepared, part->n_cols, part->n_tokens, width);
+    size_t n_blocks = part->n_cols / width;
 
     for (uint32_t t = part->token_first; t < part->token_end; t++) {
         const float *from = x + t * x_stride;
-        for (size_t b = part->column_first / 32; b < part->column_end / 32; b++, from += 32)
-            x_block_fill((struct x_block *)prepared + (size_t)t * n_blocks + b, from);
+        for (size_t b = part->column_first / width; b < part->column_end / width; b++, from += width)
+            x_block_fill(&to, t * n_blocks + b, from, width);
     }
 }
 
-static const struct activation_kernels activation_int8 = {x_bytes, x_prepare};
+#define X_OF_WIDTH(width)                                                                                      \
+    static size_t x_bytes_##width(uint32_t n_cols, uint32_t n_tokens)                                          \
+    {                                                                                                          \
+        return x_bytes(n_cols, n_tokens, width);                                                               \
+    }                                                                                                          \
+    static void x_prepare_##width(void *prepared, const float *x, size_t x_stride,                             \
+                                  const struct activation_part *part)                                          \
+    {                                                                                                          \
+        x_prepare(prepared, x, x_stride, part, width);                                                         \
+    }                                                                                                          \
+    static const struct activation_kernels activation_##width = {x_bytes_##width, x_prepare_##width};
+X_OF_WIDTH(32)
+X_OF_WIDTH(256)
 
 /* --- rows ----------------------------------------------------------------------------------------------- */
 
@@ -59,41 +84,68 @@ static uint64_t row_bytes(enum tensor_type type, uint32_t n_cols)
     return (uint64_t)(n_cols / info->block_elements) * info->block_bytes;
 }
 
-static float block_times(const struct block32 *w, const struct x_block *x, float acc)
-{
-    int32_t half[2] = {0, 0};
+/* What of a block's sums has to be multiplied with its scales. */
+struct sums {
+    int32_t isum, x_sum;
+};
 
-    for (int i = 0; i < 32; i++)
-        half[i / 16] += w->q[i] * x->q[i];
-    int32_t isum = w->sub_scale[0] * half[0] + w->sub_scale[1] * half[1];
-    acc = fmaf((float)isum, w->scale * x->scale, acc);
-    if (w->has_min) {
-        int32_t x_sum = w->sub_min[0] * x->sum[0] + w->sub_min[1] * x->sum[1];
-        acc = fmaf(-w->min, x->scale * (float)x_sum, acc);
+static void add_32(struct sums *to, const struct block32 *w, const struct x_blocks *x, size_t at)
+{
+    for (size_t half = 0; half < 2; half++) {
+        int32_t dot = 0;
+        for (size_t i = 0; i < 16; i++)
+            dot += w->q[16 * half + i] * x->q[at + half][i];
+        to->isum += w->sub_scale[half] * dot;
+        to->x_sum += w->sub_min[half] * x->sum[at + half];
     }
+}
+
+/* A block of the type, by 32 columns. */
+struct w_block {
+    struct block32 part[8];
+    uint32_t n_parts;
+};
+
+static float block_times(const struct w_block *w, const struct x_blocks *x, size_t x_block, float acc)
+{
+    const struct block32 *first = &w->part[0];
+    struct sums sums = {0, 0};
+
+    for (uint32_t j = 0; j < w->n_parts; j++)
+        add_32(&sums, &w->part[j], x, (x_block * w->n_parts + j) * 2);
+    acc = fmaf((float)sums.isum, first->scale * x->scale[x_block], acc);
+    if (first->has_min)
+        acc = fmaf(-first->min, x->scale[x_block] * (float)sums.x_sum, acc);
     return acc;
+}
+
+static void row_times(const struct matmul *m, const uint8_t *row, block32_read *read, uint32_t width,
+                      float *out)
+{
+    struct x_blocks x = x_blocks_at(m->activations, m->n_cols, m->n_tokens, width);
+    struct w_block w = {.n_parts = width / 32};
+    size_t n_blocks = m->n_cols / width;
+
+    for (uint32_t t = 0; t < m->n_tokens; t++)
+        out[t * m->out_stride] = 0;
+    for (size_t b = 0; b < n_blocks; b++) {
+        for (uint32_t j = 0; j < w.n_parts; j++) {
+            w.part[j] = block32_plain();
+            read(&w.part[j], row, (uint32_t)b * w.n_parts + j);
+        }
+        for (uint32_t t = 0; t < m->n_tokens; t++) {
+            float *acc = &out[t * m->out_stride];
+            *acc = block_times(&w, &x, t * n_blocks + b, *acc);
+        }
+    }
 }
 
 static void matmul_blocks(const struct matmul *m, enum tensor_type type, block32_read *read, uint32_t row_first,
                           uint32_t row_end)
 {
-    uint64_t stride = row_bytes(type, m->n_cols);
-    uint32_t n_blocks = m->n_cols / 32;
-    const struct x_block *x = m->activations;
-
-    for (uint32_t row = row_first; row < row_end; row++) {
-        const uint8_t *w = (const uint8_t *)m->weights + row * stride;
-        for (uint32_t t = 0; t < m->n_tokens; t++)
-            m->out[t * m->out_stride + row] = 0;
-        for (uint32_t b = 0; b < n_blocks; b++) {
-            struct block32 block = block32_plain();
-            read(&block, w, b);
-            for (uint32_t t = 0; t < m->n_tokens; t++) {
-                float *acc = &m->out[t * m->out_stride + row];
-                *acc = block_times(&block, &x[(size_t)t * n_blocks + b], *acc);
-            }
-        }
-    }
+    for (size_t row = row_first; row < row_end; row++)
+        row_times(m, (const uint8_t *)m->weights + row * row_bytes(type, m->n_cols), read,
+                  tensor_type_info(type)->block_elements, m->out + row);
 }
 
 static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block32_read *read)
@@ -107,27 +159,27 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
 
 /* --- the types ------------------------------------------------------------------------------------------ */
 
-/* name, id */
+/* name, id, columns of a block */
 #define INT8_TYPES(DO)                                                                                         \
-    DO(q8_0, Q8_0)                                                                                             \
-    DO(q4_0, Q4_0)                                                                                             \
-    DO(q4_1, Q4_1)                                                                                             \
-    DO(q5_0, Q5_0)                                                                                             \
-    DO(q5_1, Q5_1)                                                                                             \
-    DO(q2_k, Q2_K)                                                                                             \
-    DO(q3_k, Q3_K)                                                                                             \
-    DO(q4_k, Q4_K)                                                                                             \
-    DO(q5_k, Q5_K)                                                                                             \
-    DO(q6_k, Q6_K)                                                                                             \
-    DO(iq4_nl, IQ4_NL)                                                                                         \
-    DO(iq4_xs, IQ4_XS)                                                                                         \
-    DO(mxfp4, MXFP4)                                                                                           \
-    DO(iq3_s, IQ3_S)                                                                                           \
-    DO(iq3_xxs, IQ3_XXS)                                                                                       \
-    DO(tq1_0, TQ1_0)                                                                                           \
-    DO(tq2_0, TQ2_0)
+    DO(q8_0, Q8_0, 32)                                                                                         \
+    DO(q4_0, Q4_0, 32)                                                                                         \
+    DO(q4_1, Q4_1, 32)                                                                                         \
+    DO(q5_0, Q5_0, 32)                                                                                         \
+    DO(q5_1, Q5_1, 32)                                                                                         \
+    DO(q2_k, Q2_K, 256)                                                                                        \
+    DO(q3_k, Q3_K, 256)                                                                                        \
+    DO(q4_k, Q4_K, 256)                                                                                        \
+    DO(q5_k, Q5_K, 256)                                                                                        \
+    DO(q6_k, Q6_K, 256)                                                                                        \
+    DO(iq4_nl, IQ4_NL, 32)                                                                                     \
+    DO(iq4_xs, IQ4_XS, 256)                                                                                    \
+    DO(mxfp4, MXFP4, 32)                                                                                       \
+    DO(iq3_s, IQ3_S, 256)                                                                                      \
+    DO(iq3_xxs, IQ3_XXS, 256)                                                                                  \
+    DO(tq1_0, TQ1_0, 256)                                                                                      \
+    DO(tq2_0, TQ2_0, 256)
 
-#define INT8_TYPE(name, id)                                                                                    \
+#define INT8_TYPE(name, id, width)                                                                             \
     static size_t packed_bytes_##name(uint32_t n_rows, uint32_t n_cols)                                        \
     {                                                                                                          \
         return n_rows * row_bytes(TENSOR_TYPE_##id, n_cols);                                                   \
@@ -152,9 +204,9 @@ static void row_of_blocks(float *out, const uint8_t *row, uint32_t n_cols, block
 
 INT8_TYPES(INT8_TYPE)
 
-#define INT8_SLOT(name, id)                                                                                    \
-    k->types[TENSOR_TYPE_##id] = (struct type_kernels){&activation_int8, 1,          packed_bytes_##name,      \
-                                                       pack_##name,      row_##name, matmul_##name};
+#define INT8_SLOT(name, id, width)                                                                             \
+    k->types[TENSOR_TYPE_##id] = (struct type_kernels){&activation_##width, 1,          packed_bytes_##name,   \
+                                                       pack_##name,         row_##name, matmul_##name};
 
 void kernels_init_ref_int8(struct kernels *k)
 {

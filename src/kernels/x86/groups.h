@@ -7,8 +7,8 @@
 #define GROUP_MAX_AVX2   4
 #define GROUP_MAX_AVX512 16
 
-/* Rule 1's activations of a group, one array after the other; b: block of 32 columns, t: token within the
- * group. x86/activations_avx2.c fills them for both levels. */
+/* Rule 1's activations of a group in blocks of 32 columns, one array after the other; b: block, t: token within
+ * the group. x86/activations_avx2.c fills them for both levels. */
 struct group_int8 {
     int32_t *q;          /* [b][t][8]: four values each */
     float *scale;        /* [b][t] */
@@ -30,6 +30,26 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
     x.minus_sum = (int32_t *)(x.scaled_sum + n);
     x.minus_half = x.minus_sum + n;
     x.sum_pair = x.minus_half + 2 * n;
+    return x;
+}
+
+/* The same in blocks of 256 columns; s: block. Sums are below 2^15 and come in pairs, the first one in the
+ * lower 16 bits, as 16 bit products take them. */
+struct group_super {
+    int32_t *q;      /* [s][t][64]: four values each */
+    float *scale;    /* [s][t] */
+    int32_t *sum_16; /* [s][t][8]: of the halves of each 32 columns */
+    int32_t *sum_32; /* [s][t][4]: of each two times 32 columns */
+};
+#define GROUP_SUPER_BYTES 308
+static inline struct group_super group_super_at(const void *prepared, uint32_t n_supers, struct group g)
+{
+    size_t n = (size_t)n_supers * g.size;
+    struct group_super x;
+    x.q = (int32_t *)((uintptr_t)prepared + (size_t)g.first * n_supers * GROUP_SUPER_BYTES);
+    x.scale = (float *)(x.q + n * 64);
+    x.sum_16 = (int32_t *)(x.scale + n);
+    x.sum_32 = x.sum_16 + n * 8;
     return x;
 }
 
@@ -68,6 +88,7 @@ static inline struct group_step group_step_at(const void *prepared, uint32_t n_b
 }
 
 extern const struct activation_kernels activation_int8_avx2, activation_int8_avx512, activation_int8_amx;
+extern const struct activation_kernels activation_super_avx2, activation_super_avx512;
 extern const struct activation_kernels activation_f32_avx2, activation_f32_avx512;
 
 #endif

@@ -4,12 +4,14 @@
 #include "kernels/x86/levels.h"
 
 static void set_activations(struct kernels *k, const struct activation_kernels *f32,
-                            const struct activation_kernels *int8)
+                            const struct activation_kernels *int8, const struct activation_kernels *super)
 {
     for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++) {
         const struct tensor_type_info *info = tensor_type_info(type);
         if (info && info->can_compute)
-            k->types[type].activation = info->block_elements > 1 ? int8 : f32;
+            k->types[type].activation = info->block_elements == 1    ? f32
+                                        : info->block_elements == 32 ? int8
+                                                                     : super;
     }
 }
 
@@ -27,7 +29,7 @@ static void init_panels(struct kernels *k)
 void kernels_init_avx2(struct kernels *k)
 {
     init_panels(k);
-    set_activations(k, &activation_f32_avx2, &activation_int8_avx2);
+    set_activations(k, &activation_f32_avx2, &activation_int8_avx2, &activation_super_avx2);
     kernels_init_float_avx2(k);
     PANELS_INT8_TYPES(INIT_AVX2)
     kernels_init_vector_avx2(k);
@@ -37,7 +39,7 @@ void kernels_init_avx2(struct kernels *k)
 void kernels_init_avx512(struct kernels *k)
 {
     init_panels(k);
-    set_activations(k, &activation_f32_avx512, &activation_int8_avx512);
+    set_activations(k, &activation_f32_avx512, &activation_int8_avx512, &activation_super_avx512);
     kernels_init_float_avx512(k);
     PANELS_INT8_TYPES(INIT_AVX512)
     kernels_init_vector_avx512(k);

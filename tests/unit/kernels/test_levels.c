@@ -52,7 +52,8 @@ static struct guarded prepare_in_ranges(const struct problem *p, const struct ty
     const struct activation_kernels *a = t->activation;
     struct guarded prepared = guarded_new(a->bytes(p->n_cols, p->n_tokens), KERNELS_ALIGNMENT);
     uint32_t token = (uint32_t)rng_below(&rng, p->n_tokens + 1);
-    uint32_t column = (uint32_t)rng_below(&rng, p->n_cols / 32 + 1) * 32;
+    uint32_t width = activation_columns(p->type);
+    uint32_t column = (uint32_t)rng_below(&rng, p->n_cols / width + 1) * width;
 
     for (int i = 3; i >= 0; i--) { /* four quarters, from the last on */
         struct activation_part part = {p->n_cols, p->n_tokens, 0, token, 0, column};

@@ -414,10 +414,10 @@ static void multiply(float *out, enum tensor_type type, const uint8_t *rows, con
     mem_free(prepared);
 }
 
-static double block_largest(const float *x, int k)
+static double block_largest(const float *x, int k, int width)
 {
     double largest = 0;
-    for (int i = k / 32 * 32; i < k / 32 * 32 + 32; i++)
+    for (int i = k / width * width; i < k / width * width + width; i++)
         largest = fmax(largest, fabs((double)x[i]));
     return largest;
 }
@@ -440,7 +440,8 @@ static void check_products(size_t f, const uint8_t *rows, uint64_t row_bytes, co
 {
     float out[N_TOKENS * N_ROWS];
     double w[N_COLS];
-    bool quantised = tensor_type_info(formats[f].type)->block_elements > 1;
+    int width = (int)tensor_type_info(formats[f].type)->block_elements;
+    bool quantised = width > 1;
 
     multiply(out, formats[f].type, rows, x);
     for (uint32_t r = 0; r < N_ROWS; r++) {
@@ -451,7 +452,7 @@ static void check_products(size_t f, const uint8_t *rows, uint64_t row_bytes, co
                 double xk = (double)x[t * N_COLS + k];
                 want += w[k] * xk;
                 size += fabs(w[k] * xk);
-                slack += fabs(w[k]) * block_largest(x + (size_t)t * N_COLS, k) / 127 * 0.5001;
+                slack += fabs(w[k]) * block_largest(x + (size_t)t * N_COLS, k, width) / 127 * 0.5001;
             }
             if (formats[f].largest > 0) /* values and minima are summed apart: they may cancel */
                 size += sum_apart(f, rows + r * row_bytes);
