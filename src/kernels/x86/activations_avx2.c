@@ -32,8 +32,8 @@ static int32_t sum_of_8(__m256i v)
     return _mm_cvtsi128_si32(n);
 }
 
-/* 32 values, to eight words of four; and the sum of each half. inverse is 0 also where x is not finite. */
-static void round_32(int32_t q[8], int32_t sum[2], const float *from, float inverse)
+/* 32 values, to eight words of four; and the sum of each 8. inverse is 0 also where x is not finite. */
+static void round_32(int32_t q[8], int32_t sum[4], const float *from, float inverse)
 {
     const __m256 round = _mm256_set1_ps(0x1.8p23F);
     __m256i whole[4];
@@ -44,9 +44,8 @@ static void round_32(int32_t q[8], int32_t sum[2], const float *from, float inve
             _mm256_sub_epi32(_mm256_castps_si256(_mm256_add_ps(x, round)), _mm256_set1_epi32(0x4B400000));
         if (inverse == 0)
             whole[i] = _mm256_setzero_si256();
+        sum[i] = sum_of_8(whole[i]);
     }
-    for (int i = 0; i < 2; i++)
-        sum[i] = sum_of_8(_mm256_add_epi32(whole[2 * i], whole[2 * i + 1]));
     __m256i words0 = _mm256_packs_epi32(whole[0], whole[1]), words1 = _mm256_packs_epi32(whole[2], whole[3]);
     __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1),
                                                 _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
@@ -62,9 +61,10 @@ static int32_t in_halves(int32_t low, int32_t high)
 static void block_fill(const struct group_int8 *to, size_t at, const float *from)
 {
     float inverse, scale = quantise_scale(largest_bits(from, 32), &inverse);
-    int32_t sum[2];
+    int32_t of_8[4];
 
-    round_32(to->q + at * 8, sum, from, inverse);
+    round_32(to->q + at * 8, of_8, from, inverse);
+    int32_t sum[2] = {of_8[0] + of_8[1], of_8[2] + of_8[3]};
     to->scale[at] = scale;
     to->scaled_sum[at] = scale * (float)(sum[0] + sum[1]);
     to->minus_sum[at] = -(1 << GROUP_SUM_BIAS) * (sum[0] + sum[1]);
@@ -93,15 +93,20 @@ static size_t super_bytes(uint32_t n_cols, uint32_t n_tokens)
 static void super_fill(const struct group_super *to, size_t at, const float *from)
 {
     float inverse, scale = quantise_scale(largest_bits(from, 256), &inverse);
-    int32_t sum[16];
+    int32_t of_32[8];
 
     to->scale[at] = scale;
     for (size_t j = 0; j < 8; j++) {
-        round_32(to->q + at * 64 + j * 8, sum + 2 * j, from + 32 * j, inverse);
-        to->sum_16[at * 8 + j] = in_halves(sum[2 * j], sum[2 * j + 1]);
+        int32_t of_8[4];
+        round_32(to->q + at * 64 + j * 8, of_8, from + 32 * j, inverse);
+        for (size_t i = 0; i < 4; i++)
+            to->minus_8[at * 32 + j * 4 + i] = (int16_t)(-(1 << GROUP_HALF_BIAS) * of_8[i]);
+        to->sum_16[at * 8 + j] = in_halves(of_8[0] + of_8[1], of_8[2] + of_8[3]);
+        of_32[j] = of_8[0] + of_8[1] + of_8[2] + of_8[3];
+        to->minus_32[at * 8 + j] = -(1 << GROUP_SUM_BIAS) * of_32[j];
     }
     for (size_t j = 0; j < 4; j++)
-        to->sum_32[at * 4 + j] = in_halves(sum[4 * j] + sum[4 * j + 1], sum[4 * j + 2] + sum[4 * j + 3]);
+        to->sum_32[at * 4 + j] = in_halves(of_32[2 * j], of_32[2 * j + 1]);
 }
 
 static void super_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part,

@@ -35,6 +35,19 @@ static void block_fill(const struct group_step *to, size_t at, const float *from
     to->scaled_sum[at] = scale * _mm512_reduce_add_ps(_mm512_add_ps(q0, q1)); /* exact in any order */
 }
 
+/* The part's tokens from t on, which are no whole groups: as AVX-512's, in a buffer of their own. */
+static void prepare_rest(const struct activation_kernels *as, void *prepared, const float *x, size_t x_stride,
+                         const struct activation_part *part, uint32_t t)
+{
+    uint32_t n_whole = group_steps_tokens(part->n_tokens);
+    struct activation_part rest = *part;
+
+    rest.n_tokens -= n_whole;
+    rest.token_first = t - n_whole;
+    rest.token_end -= n_whole;
+    as->prepare(prepared, x + n_whole * x_stride, x_stride, &rest);
+}
+
 static void int8_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
 {
     uint32_t n_blocks = part->n_cols / 32, n_whole = group_steps_tokens(part->n_tokens), t = part->token_first;
@@ -47,13 +60,86 @@ static void int8_prepare(void *prepared, const float *x, size_t x_stride, const 
             block_fill(&to, (size_t)(b % STEP_BLOCKS) * GROUP_MAX_AVX512 + t % GROUP_MAX_AVX512, from);
         }
     }
-    if (t < part->token_end) {
-        struct activation_part rest = *part;
-        rest.n_tokens -= n_whole;
-        rest.token_first = t - n_whole;
-        rest.token_end -= n_whole;
-        activation_int8_avx512.prepare((char *)prepared + group_steps_bytes(n_blocks, part->n_tokens),
-                                       x + n_whole * x_stride, x_stride, &rest);
-    }
+    if (t < part->token_end)
+        prepare_rest(&activation_int8_avx512, (char *)prepared + group_steps_bytes(n_blocks, part->n_tokens), x,
+                     x_stride, part, t);
 }
 const struct activation_kernels activation_int8_amx = {int8_bytes, int8_prepare};
+
+/* --- in blocks of 256 columns --------------------------------------------------------------------------- */
+
+static size_t super_bytes(uint32_t n_cols, uint32_t n_tokens)
+{
+    return group_super_tiles_bytes(n_cols / 256, n_tokens) +
+           activation_super_avx512.bytes(n_cols, n_tokens - group_steps_tokens(n_tokens));
+}
+
+/* Sums of 16 bytes, four times each. */
+static __m512i sums_of_16(__m512i bytes)
+{
+    __m512i of_4 = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+    __m512i of_8 = _mm512_add_epi32(of_4, _mm512_shuffle_epi32(of_4, 0xB1));
+    return _mm512_add_epi32(of_8, _mm512_shuffle_epi32(of_8, 0x4E));
+}
+
+/* |sum| <= 2032: a multiple of 64, and at most 32 more or less. */
+static void store_sums(uint16_t *to, const __m512i of_64[4])
+{
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    __m512i sum = of_64[0];
+
+    for (int c = 1; c < 4; c++)
+        sum = _mm512_mask_mov_epi32(sum, (__mmask16)(0x1111 << c), of_64[c]);
+    sum = _mm512_permutexvar_epi32(order, sum);
+    __m512i high = _mm512_and_si512(_mm512_add_epi32(sum, _mm512_set1_epi32(32)), _mm512_set1_epi32(-64));
+    __m512i low_bits = _mm512_castps_si512(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, high)));
+    __m512i high_bits = _mm512_castps_si512(_mm512_cvtepi32_ps(high));
+    _mm512_store_si512(to, _mm512_or_si512(_mm512_srli_epi32(low_bits, 16), high_bits));
+}
+
+static uint32_t largest_of_256(const float *from)
+{
+    __m512i most = _mm512_setzero_si512();
+    for (size_t i = 0; i < 256; i += 16)
+        most = _mm512_max_epu32(most,
+                                _mm512_and_si512(_mm512_loadu_si512(from + i), _mm512_set1_epi32(0x7FFFFFFF)));
+    return _mm512_reduce_max_epu32(most);
+}
+
+static void super_fill(const struct group_super_tile *to, size_t token, const float *from)
+{
+    const __m512 round = _mm512_set1_ps(0x1.8p23F);
+    float inverse;
+    __m512i of_64[4];
+
+    to->scale[token] = quantise_scale(largest_of_256(from), &inverse);
+    __mmask16 some = inverse == 0 ? 0 : 0xFFFF; /* none where x is not finite */
+    for (size_t c = 0; c < 4; c++) {
+        int8_t *q = to->q + (c * GROUP_MAX_AVX512 + token) * 64;
+        for (size_t i = 0; i < 64; i += 16, from += 16) {
+            __m512 x = _mm512_mul_ps(_mm512_loadu_ps(from), _mm512_set1_ps(inverse));
+            __m512i whole = _mm512_castps_si512(_mm512_add_ps(x, round)); /* the lower bits are what it is */
+            _mm_store_si128((__m128i *)(q + i), _mm512_maskz_cvtepi32_epi8(some, whole));
+        }
+        of_64[c] = sums_of_16(_mm512_load_si512(q));
+    }
+    store_sums(to->sum + token * 32, of_64);
+}
+
+static void super_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part)
+{
+    uint32_t n_whole = group_steps_tokens(part->n_tokens), t = part->token_first;
+
+    for (; t < part->token_end && t < n_whole; t++) {
+        const float *from = x + t * x_stride;
+        for (size_t s = part->column_first / 256; s < part->column_end / 256; s++, from += 256) {
+            struct group_super_tile to = group_super_tile_at(prepared, part->n_tokens, t / GROUP_MAX_AVX512, s);
+            super_fill(&to, t % GROUP_MAX_AVX512, from);
+        }
+    }
+    if (t < part->token_end)
+        prepare_rest(&activation_super_avx512,
+                     (char *)prepared + group_super_tiles_bytes(part->n_cols / 256, part->n_tokens), x,
+                     x_stride, part, t);
+}
+const struct activation_kernels activation_super_amx = {super_bytes, super_prepare};

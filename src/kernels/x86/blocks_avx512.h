@@ -18,7 +18,7 @@ struct block_to {
 
 /* One block's activations of n tokens: pointers into the group's arrays. */
 struct x_block {
-    const int32_t *q, *minus_sum, *minus_half, *sum_pair;
+    const int32_t *q, *minus_sum;
     const float *scale, *scaled_sum;
 };
 static ALWAYS_INLINE struct x_block x_block_at(const struct group_int8 *x, size_t b, const uint32_t n)
@@ -27,8 +27,6 @@ static ALWAYS_INLINE struct x_block x_block_at(const struct group_int8 *x, size_
         return (struct x_block){0};
     return (struct x_block){.q = x->q + b * n * 8,
                             .minus_sum = x->minus_sum + b * n,
-                            .minus_half = x->minus_half + b * n * 2,
-                            .sum_pair = x->sum_pair + b * n,
                             .scale = x->scale + b * n,
                             .scaled_sum = x->scaled_sum + b * n};
 }
@@ -54,10 +52,10 @@ static ALWAYS_INLINE __m512i dots(__m512i start, const __m512i *w, const int32_t
  * the next token are further on than processors look. On a Xeon 8 are 1.2 to 1.4 times as fast as 1. */
 #define SIDE_BY_SIDE 8
 
-/* isum[k] += dot products of n groups of four codes at w with those at q of token t + k, for m tokens. One
- * token alone has a block in two chains. */
+/* isum[k] += dot products of n groups of four codes at w with those at q of token t + k, for m tokens, which
+ * lie `stride` apart. One token alone has a block in two chains. */
 static ALWAYS_INLINE void dots_of(__m512i *isum, const uint32_t m, const __m512i *w, const uint32_t n,
-                                  const int32_t *q)
+                                  const int32_t *q, const size_t stride)
 {
     const bool in_two = m == 1 && n == 8;
     __m512i odd = _mm512_setzero_si512();
@@ -66,7 +64,7 @@ static ALWAYS_INLINE void dots_of(__m512i *isum, const uint32_t m, const __m512i
         UNROLL(8)
         for (size_t k = 0; k < m; k++) {
             __m512i *to = in_two && i % 2 ? &odd : &isum[k];
-            *to = dot(*to, w[i], &q[k * 8 + i]);
+            *to = dot(*to, w[i], &q[k * stride + i]);
         }
     }
     if (in_two)
@@ -101,7 +99,7 @@ static ALWAYS_INLINE void block_plain(struct block_to to, const uint32_t n, cons
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
         begin_sums(isum, m, bias < 0 ? bias : GROUP_SUM_BIAS - bias, x.minus_sum + t, 1);
-        dots_of(isum, m, w, 8, x.q + t * 8);
+        dots_of(isum, m, w, 8, x.q + t * 8, 8);
         UNROLL(8)
         for (uint32_t k = 0; k < m; k++)
             to.acc[t + k] = add_link(to.acc[t + k], _mm512_cvtepi32_ps(isum[k]), w_scale, x.scale[t + k]);
@@ -119,35 +117,11 @@ static ALWAYS_INLINE void block_min(struct block_to to, const uint32_t n, const 
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
         begin_sums(isum, m, -1, NULL, 0);
-        dots_of(isum, m, w, 8, x.q + t * 8);
+        dots_of(isum, m, w, 8, x.q + t * 8, 8);
         UNROLL(8)
         for (uint32_t k = 0; k < m; k++) {
             __m512 sum = add_link(to.acc[t + k], _mm512_cvtepi32_ps(isum[k]), w_scale, x.scale[t + k]);
             to.acc[t + k] = _mm512_fnmadd_ps(w_min, _mm512_set1_ps(x.scaled_sum[t + k]), sum);
-        }
-    }
-}
-
-/* Blocks of two halves with whole scales of their own, code = value + 2^GROUP_HALF_BIAS. |half sum * scale| and
- * their sum stay below 2^24, so that f32 holds exactly what the rule's int32 does. */
-static ALWAYS_INLINE void block_halves(struct block_to to, const uint32_t n, const __m512i w[8],
-                                       const __m512 sub_scale[2], __m512 w_scale, struct x_block x)
-{
-    const uint32_t m = n < SIDE_BY_SIDE / 2 ? n : SIDE_BY_SIDE / 2;
-    if (n == KEEP_OPEN)
-        keep_scaled_open(to.opened, w, GROUP_HALF_BIAS, sub_scale, w_scale);
-    UNROLL(16)
-    for (uint32_t t = 0; t < n; t += m) {
-        __m512i half0[SIDE_BY_SIDE / 2], half1[SIDE_BY_SIDE / 2];
-        begin_sums(half0, m, 0, x.minus_half + t * 2, 2);
-        begin_sums(half1, m, 0, x.minus_half + t * 2 + 1, 2);
-        dots_of(half0, m, w, 4, x.q + t * 8);
-        dots_of(half1, m, w + 4, 4, x.q + t * 8 + 4);
-        UNROLL(8)
-        for (uint32_t k = 0; k < m; k++) {
-            __m512 isum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(half1[k]), sub_scale[1],
-                                          _mm512_mul_ps(_mm512_cvtepi32_ps(half0[k]), sub_scale[0]));
-            to.acc[t + k] = add_link(to.acc[t + k], isum, w_scale, x.scale[t + k]);
         }
     }
 }

@@ -25,22 +25,16 @@ static ALWAYS_INLINE void nibbles(__m512i w[8], const uint8_t *codes)
     }
 }
 
-/* Nibbles to the values of a table, with 2^bias added to make them unsigned. */
+/* Nibbles to the values of a table, with some number added, such as makes them unsigned. */
 static ALWAYS_INLINE void table_codes(__m512i w[8], const uint8_t *codes, const int8_t table[16],
-                                      const int bias)
+                                      const int more)
 {
     __m128i sixteen = _mm_loadu_si128((const __m128i *)table);
-    __m512i to = _mm512_broadcast_i32x4(_mm_add_epi8(sixteen, _mm_set1_epi8((char)(1 << bias))));
+    __m512i to = _mm512_broadcast_i32x4(_mm_add_epi8(sixteen, _mm_set1_epi8((char)more)));
     nibbles(w, codes);
     UNROLL(8)
     for (int i = 0; i < 8; i++)
         w[i] = _mm512_shuffle_epi8(to, w[i]);
-}
-
-/* Sixteen whole numbers from -128 to 127. */
-static ALWAYS_INLINE __m512 signed_bytes(const uint8_t *sixteen)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)sixteen)));
 }
 
 /* Nibbles and the fifth bits behind them, 0..31. */

@@ -33,22 +33,26 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
     return x;
 }
 
-/* The same in blocks of 256 columns; s: block. Sums are below 2^15 and come in pairs, the first one in the
- * lower 16 bits, as 16 bit products take them. */
+/* The same in blocks of 256 columns; s: block. Sums in pairs are below 2^15, the first one in the lower 16
+ * bits, as 16 bit products take them. */
 struct group_super {
-    int32_t *q;      /* [s][t][64]: four values each */
-    float *scale;    /* [s][t] */
-    int32_t *sum_16; /* [s][t][8]: of the halves of each 32 columns */
-    int32_t *sum_32; /* [s][t][4]: of each two times 32 columns */
+    int32_t *q;        /* [s][t][64]: four values each */
+    float *scale;      /* [s][t] */
+    int32_t *minus_32; /* [s][t][8]: -2^7 * sum of each 32 columns, to take off what makes codes unsigned */
+    int16_t *minus_8;  /* [s][t][32]: -2^5 * sum of each 8 columns */
+    int32_t *sum_16;   /* [s][t][8]: of the halves of each 32 columns */
+    int32_t *sum_32;   /* [s][t][4]: of each two times 32 columns */
 };
-#define GROUP_SUPER_BYTES 308
+#define GROUP_SUPER_BYTES 404
 static inline struct group_super group_super_at(const void *prepared, uint32_t n_supers, struct group g)
 {
     size_t n = (size_t)n_supers * g.size;
     struct group_super x;
     x.q = (int32_t *)((uintptr_t)prepared + (size_t)g.first * n_supers * GROUP_SUPER_BYTES);
     x.scale = (float *)(x.q + n * 64);
-    x.sum_16 = (int32_t *)(x.scale + n);
+    x.minus_32 = (int32_t *)(x.scale + n);
+    x.minus_8 = (int16_t *)(x.minus_32 + n * 8);
+    x.sum_16 = (int32_t *)(void *)(x.minus_8 + n * 32);
     x.sum_32 = x.sum_16 + n * 8;
     return x;
 }
@@ -87,8 +91,32 @@ static inline struct group_step group_step_at(const void *prepared, uint32_t n_b
     return at;
 }
 
+/* Those in blocks of 256 columns at AMX, of whole groups: a block of all groups, then the next block. */
+struct group_super_tile {
+    int8_t *q;     /* [columns by 64][token][64] */
+    uint16_t *sum; /* [token][16][2]: of each 16 columns, in two parts that bf16 holds exactly */
+    float *scale;  /* [token] */
+};
+#define GROUP_SUPER_TILE_SUM   (GROUP_MAX_AVX512 * 256)
+#define GROUP_SUPER_TILE_SCALE (GROUP_SUPER_TILE_SUM + GROUP_MAX_AVX512 * 64)
+#define GROUP_SUPER_TILE_BYTES (GROUP_SUPER_TILE_SCALE + GROUP_MAX_AVX512 * 4)
+static inline size_t group_super_tiles_bytes(uint32_t n_supers, uint32_t n_tokens)
+{
+    return (size_t)(group_steps_tokens(n_tokens) / GROUP_MAX_AVX512) * n_supers * GROUP_SUPER_TILE_BYTES;
+}
+static inline struct group_super_tile group_super_tile_at(const void *prepared, uint32_t n_tokens,
+                                                          uint32_t group, size_t s)
+{
+    size_t n_groups = group_steps_tokens(n_tokens) / GROUP_MAX_AVX512;
+    struct group_super_tile at;
+    at.q = (int8_t *)((uintptr_t)prepared + (s * n_groups + group) * GROUP_SUPER_TILE_BYTES);
+    at.sum = (uint16_t *)(void *)(at.q + GROUP_SUPER_TILE_SUM);
+    at.scale = (float *)(void *)(at.q + GROUP_SUPER_TILE_SCALE);
+    return at;
+}
+
 extern const struct activation_kernels activation_int8_avx2, activation_int8_avx512, activation_int8_amx;
-extern const struct activation_kernels activation_super_avx2, activation_super_avx512;
+extern const struct activation_kernels activation_super_avx2, activation_super_avx512, activation_super_amx;
 extern const struct activation_kernels activation_f32_avx2, activation_f32_avx512;
 
 #endif

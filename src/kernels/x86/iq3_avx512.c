@@ -1,6 +1,6 @@
 #include "kernels/ref/codebooks.h"
 #include "kernels/x86/levels.h"
-#include "kernels/x86/matmul_avx512.h"
+#include "kernels/x86/tables_avx512.h"
 
 /* 1 + 2 * scale for blocks 0..7 of sixteen rows. */
 static ALWAYS_INLINE void open_scales(uint8_t scales[128], const uint8_t *packed)
@@ -13,43 +13,39 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[128], const uint8_t *packed
     _mm512_store_si512(scales + 64, _mm512_add_epi8(_mm512_add_epi8(second, second), one));
 }
 
-static ALWAYS_INLINE void panel_iq3(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                    const struct group_int8 *x, const uint32_t n, const int8_t table[16],
-                                    const int bias, const float factor)
+/* Opens the scales into `scales`. */
+static ALWAYS_INLINE struct table_super iq3_at(uint8_t scales[128], const uint8_t *panel, size_t s,
+                                               const int8_t table[16], const float factor)
 {
-    _Alignas(64) uint8_t scales[128];
+    const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
+    __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_IQ3_BYTES));
 
-    for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
-        __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_IQ3_BYTES));
-        d = _mm512_mul_ps(d, _mm512_set1_ps(factor));
-        read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, n);
-        open_scales(scales, super);
-        for (size_t j = 0; j < 8; j++) {
-            __m512i w[8];
-            read_ahead(super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
-            table_codes(w, super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK, table, bias);
-            block_plain(to, n, w, bias, _mm512_mul_ps(d, signed_bytes(scales + j * 16)),
-                        x_block_at(x, s * 8 + j, n));
-        }
-    }
+    open_scales(scales, super);
+    return (struct table_super){scales, super + PANEL_IQ3_CODES, _mm512_mul_ps(d, _mm512_set1_ps(factor)),
+                                table};
 }
 
-static ALWAYS_INLINE void panel_iq3_s(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                      const struct group_int8 *x, const uint32_t n)
-{
-    panel_iq3(to, panel, n_cols, x, n, codebook_iq3_s, 4, 1.0F);
-}
-MATMUL_AVX512(iq3_s)
-MATMUL_AMX(iq3_s, BLOCK_PLAIN)
+#define IQ3_TYPE(name, factor)                                                                                 \
+    static ALWAYS_INLINE void panel_##name(__m512 *acc, const uint8_t *panel, uint32_t n_cols,                 \
+                                           const struct group_super *x, const uint32_t n)                      \
+    {                                                                                                          \
+        for (size_t s = 0; s < n_cols / 256; s++) {                                                            \
+            _Alignas(64) uint8_t scales[128];                                                                  \
+            struct table_super super = iq3_at(scales, panel, s, codebook_##name, factor);                      \
+            read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, n);                                    \
+            super_table(acc, &super, n, x_super_at(x, s, n));                                                  \
+        }                                                                                                      \
+    }                                                                                                          \
+    static void open_##name(struct opened_super *to, const uint8_t *panel, size_t s)                           \
+    {                                                                                                          \
+        _Alignas(64) uint8_t scales[128];                                                                      \
+        struct table_super super = iq3_at(scales, panel, s, codebook_##name, factor);                          \
+        open_table(to, &super);                                                                                \
+    }                                                                                                          \
+    SUPERS_AVX512(name, SUPER_TWO_8)
 
-static ALWAYS_INLINE void panel_iq3_xxs(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                        const struct group_int8 *x, const uint32_t n)
-{
-    panel_iq3(to, panel, n_cols, x, n, codebook_iq3_xxs, 5, 0.5F);
-}
-MATMUL_AVX512(iq3_xxs)
-MATMUL_AMX(iq3_xxs, BLOCK_PLAIN)
+IQ3_TYPE(iq3_s, 1.0F)
+IQ3_TYPE(iq3_xxs, 0.5F)
 
 void kernels_init_iq3_s_avx512(struct kernels *k)
 {

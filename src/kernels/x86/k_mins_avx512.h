@@ -2,52 +2,92 @@
 #ifndef KERNELS_X86_K_MINS_AVX512_H
 #define KERNELS_X86_K_MINS_AVX512_H
 
-#include "kernels/x86/matmul_avx512.h"
+#include "kernels/x86/supers_avx512.h"
 
-static ALWAYS_INLINE __m512 times_bytes(__m512 factor, const uint8_t *sixteen)
-{
-    __m512i wide = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)sixteen));
-    return _mm512_mul_ps(factor, _mm512_cvtepi32_ps(wide));
-}
+/* The six bit numbers of eight times 32 columns, [block][row]. */
+struct k_scales {
+    _Alignas(64) uint8_t scale[128];
+    _Alignas(64) uint8_t min[128];
+};
 
 /* The packed six bit numbers of sixteen rows: bytes 0-3, 4-7 and 8-11 of each are one vector. */
-static ALWAYS_INLINE void open_scales(uint8_t scales[128], uint8_t mins[128], const uint8_t *packed)
+static ALWAYS_INLINE void open_scales(struct k_scales *to, const uint8_t *packed)
 {
     const __m512i low6 = _mm512_set1_epi8(63), low4 = _mm512_set1_epi8(15), top2 = _mm512_set1_epi8(0x30);
     __m512i a = _mm512_loadu_si512(packed), b = _mm512_loadu_si512(packed + 64);
     __m512i c = _mm512_loadu_si512(packed + 128);
 
-    _mm512_store_si512(scales, _mm512_and_si512(a, low6));
-    _mm512_store_si512(mins, _mm512_and_si512(b, low6));
+    _mm512_store_si512(to->scale, _mm512_and_si512(a, low6));
+    _mm512_store_si512(to->min, _mm512_and_si512(b, low6));
     __m512i a_top = _mm512_and_si512(_mm512_srli_epi16(a, 2), top2);
     __m512i b_top = _mm512_and_si512(_mm512_srli_epi16(b, 2), top2);
-    _mm512_store_si512(scales + 64, _mm512_or_si512(_mm512_and_si512(c, low4), a_top));
-    _mm512_store_si512(mins + 64, _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(c, 4), low4), b_top));
+    _mm512_store_si512(to->scale + 64, _mm512_or_si512(_mm512_and_si512(c, low4), a_top));
+    _mm512_store_si512(to->min + 64, _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(c, 4), low4), b_top));
 }
 
 /* block_bytes: of codes, PANEL_Q4_BLOCK or PANEL_Q5_BLOCK. */
-static ALWAYS_INLINE void panel_k_mins(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                       const struct group_int8 *x, const uint32_t n, const size_t block_bytes)
+static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes, const size_t block_bytes)
 {
-    _Alignas(64) uint8_t scales[128], mins[128];
+    if (block_bytes == PANEL_Q5_BLOCK)
+        five_bits(w, codes);
+    else
+        nibbles(w, codes);
+}
 
-    for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + s * (PANEL_Q4K_CODES + 8 * block_bytes);
-        __m512 d = f16_scales(super), d_min = f16_scales(super + 32);
-        read_ahead(super, PANEL_Q4K_CODES, n);
-        open_scales(scales, mins, super + PANEL_Q4K_SCALES);
-        for (size_t j = 0; j < 8; j++) {
-            __m512i w[8];
-            const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
-            read_ahead(codes, block_bytes, n);
-            if (block_bytes == PANEL_Q5_BLOCK)
-                five_bits(w, codes);
-            else
-                nibbles(w, codes);
-            block_min(to, n, w, times_bytes(d, scales + j * 16), times_bytes(d_min, mins + j * 16),
-                      x_block_at(x, s * 8 + j, n));
+static ALWAYS_INLINE void super_k_mins(__m512 *acc, const uint8_t *super, const uint32_t n,
+                                       const size_t block_bytes, struct x_super x)
+{
+    struct k_scales scales;
+    __m512i isum[GROUP_MAX_AVX512], min_pairs[4];
+
+    read_ahead(super, PANEL_Q4K_CODES, n);
+    open_scales(&scales, super + PANEL_Q4K_SCALES);
+    clear_sums(isum, n);
+    for (size_t j = 0; j < 8; j++) {
+        __m512i w[8], scale = wide_signed(scales.scale + j * 16);
+        const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
+        read_ahead(codes, block_bytes, n);
+        codes_of(w, codes, block_bytes);
+        if (block_bytes == PANEL_Q5_BLOCK) {
+            add_scaled_dots(isum, n, w, 0, 8, scale, SCALE_32, x, j);
+        } else {
+            add_scaled_dots(isum, n, w, 0, 4, scale, SCALE_16, x, j);
+            add_scaled_dots(isum, n, w, 4, 4, scale, SCALE_16, x, j);
         }
     }
+    for (int i = 0; i < 4; i++)
+        min_pairs[i] = _mm512_cvtepu8_epi16(byte_pairs(scales.min + 32 * i));
+    add_links(acc, n, isum, f16_scales(super), x);
+    add_mins(acc, n, min_pairs, 4, f16_scales(super + PANEL_SCALE_BYTES), x);
+}
+
+static ALWAYS_INLINE void panel_k_mins(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+                                       const struct group_super *x, const uint32_t n, const size_t block_bytes)
+{
+    for (size_t s = 0; s < n_cols / 256; s++)
+        super_k_mins(acc, panel + s * (PANEL_Q4K_CODES + 8 * block_bytes), n, block_bytes, x_super_at(x, s, n));
+}
+
+/* Codes times three bits of their scale: |product| <= 31 * 7 < 2^8, so that two are multiplied at once. */
+static ALWAYS_INLINE void open_k_mins(struct opened_super *to, const uint8_t *super, const size_t block_bytes)
+{
+    struct k_scales scales;
+
+    open_scales(&scales, super + PANEL_Q4K_SCALES);
+    for (size_t j = 0; j < 8; j++) {
+        __m512i w[8], scale = twice_16(wide_signed(scales.scale + j * 16));
+        __m512i low = _mm512_and_si512(scale, _mm512_set1_epi16(7)), high = _mm512_srli_epi16(scale, 3);
+        codes_of(w, super + PANEL_Q4K_CODES + j * block_bytes, block_bytes);
+        UNROLL(8)
+        for (size_t i = 0; i < 8; i++) {
+            _mm512_store_si512(to->codes[0][j * 8 + i], _mm512_mullo_epi16(w[i], low));
+            _mm512_store_si512(to->codes[1][j * 8 + i], _mm512_mullo_epi16(w[i], high));
+        }
+        open_mins(to->min[2 * j], scales.min + j * 16);
+        open_mins(to->min[2 * j + 1], scales.min + j * 16);
+    }
+    _mm512_store_ps(to->scale, f16_scales(super));
+    _mm512_store_ps(to->min_scale, f16_scales(super + PANEL_SCALE_BYTES));
 }
 
 #endif

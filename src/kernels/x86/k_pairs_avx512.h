@@ -1,16 +1,11 @@
-/* k_pairs_avx512 - Q2_K and Q3_K: blocks of two halves, whose sums fit into 16 bits (|code| * 127 * 16 < 2^15),
- * so that one instruction multiplies both with their scales and adds them. Included by their files only. */
+/* k_pairs_avx512 - Q2_K and Q3_K: halves of 32 columns have scales of their own. Few tokens' sums of halves fit
+ * into 16 bits (|code| * 127 * 16 < 2^15), so that one instruction multiplies both with their scales and adds
+ * them; with more tokens codes times scales, which fit eight bits, are made first. Included by the files of
+ * types of two bit codes only. */
 #ifndef KERNELS_X86_K_PAIRS_AVX512_H
 #define KERNELS_X86_K_PAIRS_AVX512_H
 
-#include "kernels/x86/matmul_avx512.h"
-
-/* Sixteen rows' bytes for the first half, then for the second: interleaved. */
-static ALWAYS_INLINE __m256i byte_pairs(const uint8_t *at)
-{
-    __m128i first = _mm_loadu_si128((const __m128i *)at), second = _mm_loadu_si128((const __m128i *)(at + 16));
-    return _mm256_set_m128i(_mm_unpackhi_epi8(first, second), _mm_unpacklo_epi8(first, second));
-}
+#include "kernels/x86/supers_avx512.h"
 
 static ALWAYS_INLINE void two_bits(__m512i w[8], const uint8_t *codes)
 {
@@ -42,5 +37,7 @@ static ALWAYS_INLINE __m512i pair_dots(__m512i start, const __m512i w[8], __m512
     __m512i pairs = _mm512_mask_blend_epi16(0xAAAAAAAAU, half0, _mm512_slli_epi32(half1, 16));
     return _mm512_dpwssd_epi32(start, pairs, scale_pairs);
 }
+
+#define PRODUCTS_TOKENS_MIN 4
 
 #endif

@@ -49,9 +49,6 @@ void kernels_init_avx512(struct kernels *k)
 void kernels_init_amx(struct kernels *k)
 {
     kernels_init_avx512(k);
-    const struct kernels avx512 = *k;
-    X86_TILES_TYPES(INIT_AMX)
-    for (uint32_t type = 0; type < TENSOR_TYPE_COUNT; type++)
-        if (k->types[type].matmul != avx512.types[type].matmul)
-            k->types[type].activation = &activation_int8_amx;
+    set_activations(k, &activation_f32_avx512, &activation_int8_amx, &activation_super_amx);
+    PANELS_INT8_TYPES(INIT_AMX)
 }

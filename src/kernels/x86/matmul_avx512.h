@@ -22,32 +22,32 @@ static ALWAYS_INLINE void store_tile(const struct tile *tile, uint32_t panel, co
 
 /* From panel_NAME(to, panel, n_cols, activations, n), one panel times n tokens, the functions for each n and
  * the slot matmul_NAME. */
-#define MATMUL_TILE_512(name, n)                                                                               \
+#define MATMUL_TILE_512(name, n, group_kind, block_columns, to)                                                \
     static void tile_##name##_##n(const struct tile *tile)                                                     \
     {                                                                                                          \
-        struct group_int8 x = group_int8_at(tile->activations, tile->n_cols / 32, tile->group);                \
+        struct group_kind x = group_kind##_at(tile->activations, tile->n_cols / (block_columns), tile->group); \
         for (uint32_t p = 0; p < tile->n_panels; p++) {                                                        \
             __m512 acc[n];                                                                                     \
             UNROLL(16)                                                                                         \
             for (int t = 0; t < (n); t++)                                                                      \
                 acc[t] = _mm512_setzero_ps();                                                                  \
-            panel_##name((struct block_to){.acc = acc}, tile->panel + p * tile->panel_bytes, tile->n_cols, &x, \
-                         n);                                                                                   \
+            panel_##name(to, tile->panel + p * tile->panel_bytes, tile->n_cols, &x, n);                        \
             store_tile(tile, p, acc, n);                                                                       \
         }                                                                                                      \
     }
-#define MATMUL_AVX512(name)                                                                                    \
-    MATMUL_TILE_512(name, 1)                                                                                   \
-    MATMUL_TILE_512(name, 2)                                                                                   \
-    MATMUL_TILE_512(name, 4)                                                                                   \
-    MATMUL_TILE_512(name, 8)                                                                                   \
-    MATMUL_TILE_512(name, 16)                                                                                  \
+#define MATMUL_OF_TILES(name, group_kind, block_columns, to)                                                   \
+    MATMUL_TILE_512(name, 1, group_kind, block_columns, to)                                                    \
+    MATMUL_TILE_512(name, 2, group_kind, block_columns, to)                                                    \
+    MATMUL_TILE_512(name, 4, group_kind, block_columns, to)                                                    \
+    MATMUL_TILE_512(name, 8, group_kind, block_columns, to)                                                    \
+    MATMUL_TILE_512(name, 16, group_kind, block_columns, to)                                                   \
     static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \
     {                                                                                                          \
         static tile_kernel *const kernels[] = {tile_##name##_1, tile_##name##_2, tile_##name##_4,              \
                                                tile_##name##_8, tile_##name##_16};                             \
         groups_matmul(m, row_first, row_end, panel_bytes_##name(m->n_cols), GROUP_MAX_AVX512, kernels);        \
     }
+#define MATMUL_AVX512(name) MATMUL_OF_TILES(name, group_int8, 32, (struct block_to){.acc = acc})
 
 /* The same at AMX, for panels whose blocks can be opened; behind MATMUL_AVX512(name). */
 #define MATMUL_AMX(name, block_kind)                                                                           \

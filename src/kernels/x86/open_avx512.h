@@ -40,49 +40,10 @@ static ALWAYS_INLINE void keep_open(struct opened *to, const __m512i w[8], const
         UNROLL(4)
         for (unsigned c = 0; c < 4; c++)
             columns[c] = _mm512_sub_ps(code_column(w[i], c), middle);
-        store_bf16(to->codes[0][b] + 64 * i, columns);
+        store_bf16(to->codes[b] + 64 * i, columns);
     }
     _mm512_store_ps(to->scale[b], scale);
     _mm512_store_ps(to->min[b], min);
-}
-
-/* The same for code = 128 - value. */
-static ALWAYS_INLINE void keep_turned_open(struct opened *to, const __m512i w[8], __m512 scale)
-{
-    size_t b = to->n_blocks++;
-    const __m512 middle = _mm512_set1_ps(TWO_23 + 128);
-    UNROLL(8)
-    for (int i = 0; i < 8; i++) {
-        __m512 columns[4];
-        UNROLL(4)
-        for (unsigned c = 0; c < 4; c++)
-            columns[c] = _mm512_sub_ps(middle, code_column(w[i], c));
-        store_bf16(to->codes[0][b] + 64 * i, columns);
-    }
-    _mm512_store_ps(to->scale[b], scale);
-}
-
-/* The same times the whole scales of the halves. |code * scale| is at most 2^12: a multiple of 64, and at most
- * 32 more or less. The sums of both stay below 127 * 32 * (2^12 + 32) < 2^24. */
-static ALWAYS_INLINE void keep_scaled_open(struct opened *to, const __m512i w[8], const int bias,
-                                           const __m512 sub_scale[2], __m512 scale)
-{
-    const __m512 round = _mm512_set1_ps(0x1.8p23F * 64);
-    const __m512 middle = _mm512_set1_ps(TWO_23 + (float)(1 << (bias & 7)));
-    size_t b = to->n_blocks++;
-    UNROLL(8)
-    for (int i = 0; i < 8; i++) {
-        __m512 high[4], low[4];
-        UNROLL(4)
-        for (unsigned c = 0; c < 4; c++) {
-            __m512 value = _mm512_mul_ps(_mm512_sub_ps(code_column(w[i], c), middle), sub_scale[i / 4]);
-            high[c] = _mm512_sub_ps(_mm512_add_ps(value, round), round);
-            low[c] = _mm512_sub_ps(value, high[c]);
-        }
-        store_bf16(to->codes[0][b] + 64 * i, high);
-        store_bf16(to->codes[1][b] + 64 * i, low);
-    }
-    _mm512_store_ps(to->scale[b], scale);
 }
 
 #endif

@@ -52,67 +52,84 @@ static ALWAYS_INLINE void turned_products(__m512i w[8], const uint8_t *codes, __
     }
 }
 
-static ALWAYS_INLINE void block_of_products(struct block_to to, const uint32_t n, const uint8_t *codes,
-                                            __m512i scale_pairs, __m512 d, struct x_block x)
+/* isum is that of 128 - values for as many tokens as use products, else of codes. */
+static ALWAYS_INLINE void block_q3_k(__m512i *isum, const uint32_t n, const uint8_t *codes, __m512i scale_pairs,
+                                     struct x_super x, size_t j)
 {
-    const uint32_t m = n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
     __m512i w[8];
 
-    turned_products(w, codes, scale_pairs);
-    if (n == KEEP_OPEN)
-        keep_turned_open(to.opened, w, d);
-    UNROLL(16)
-    for (uint32_t t = 0; t < n; t += m) {
-        __m512i isum[SIDE_BY_SIDE];
-        begin_sums(isum, m, 0, x.minus_sum + t, 1);
-        dots_of(isum, m, w, 8, x.q + t * 8);
-        UNROLL(8)
-        for (uint32_t k = 0; k < m; k++) {
-            __m512i turned = _mm512_sub_epi32(_mm512_setzero_si512(), isum[k]);
-            to.acc[t + k] = add_link(to.acc[t + k], _mm512_cvtepi32_ps(turned), d, x.scale[t + k]);
-        }
-    }
-}
-
-static ALWAYS_INLINE void block_q3_k(struct block_to to, const uint32_t n, const uint8_t *codes,
-                                     const uint8_t *scales, __m512 d, struct x_block x)
-{
-    __m512i scale_pairs = _mm512_cvtepi8_epi16(byte_pairs(scales)), w[8];
-    __m512i off =
-        _mm512_sub_epi16(_mm512_setzero_si512(), _mm512_slli_epi16(scale_pairs, 2)); /* what 4 is worth */
-
-    if (n == KEEP_OPEN || n >= 4) {
-        block_of_products(to, n, codes, scale_pairs, d, x);
+    read_ahead(codes, PANEL_Q3_BLOCK, n);
+    if (n >= PRODUCTS_TOKENS_MIN) {
+        turned_products(w, codes, scale_pairs);
+        add_products(isum, n, w, x, j);
         return;
     }
-    read_ahead(codes, PANEL_Q3_BLOCK, n);
     codes_of(w, codes);
+    UNROLL(2)
+    for (uint32_t t = 0; t < n; t++)
+        isum[t] = pair_dots(isum[t], w, scale_pairs, x.q + t * 64 + j * 8);
+}
+
+/* From the sums of 128 - value to those of values. */
+static ALWAYS_INLINE void turn_back(__m512i *isum, const uint32_t n, struct x_super x)
+{
+    const __m512i ones = _mm512_set1_epi16(1), all_ones[4] = {ones, ones, ones, ones};
     UNROLL(16)
     for (uint32_t t = 0; t < n; t++) {
-        __m512i isum = _mm512_madd_epi16(off, _mm512_set1_epi32(x.sum_pair[t]));
-        isum = pair_dots(isum, w, scale_pairs, x.q + t * 8);
-        to.acc[t] =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(isum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale[t])), to.acc[t]);
+        __m512i sum = times_sums(_mm512_setzero_si512(), all_ones, x.sum_32 + t * 4, 4);
+        isum[t] = _mm512_sub_epi32(_mm512_slli_epi32(sum, 7), isum[t]);
     }
 }
 
-static ALWAYS_INLINE void panel_q3_k(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void super_q3_k(__m512 *acc, const uint8_t *super, __m512 d, const uint32_t n,
+                                     struct x_super x)
 {
+    __m512i isum[GROUP_MAX_AVX512], scale_pairs[8];
     _Alignas(64) uint8_t scales[256];
 
+    open_scales(scales, super);
+    clear_sums(isum, n);
+    for (size_t j = 0; j < 8; j++) {
+        scale_pairs[j] = _mm512_cvtepi8_epi16(byte_pairs(scales + j * 32));
+        block_q3_k(isum, n, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK, scale_pairs[j], x, j);
+    }
+    if (n >= PRODUCTS_TOKENS_MIN)
+        turn_back(isum, n, x);
+    else
+        take_off_bias(isum, n, scale_pairs, 8, 2, x);
+    add_links(acc, n, isum, d, x);
+}
+
+static ALWAYS_INLINE void panel_q3_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+                                     const struct group_super *x, const uint32_t n)
+{
     for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
-        __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q3K_BYTES));
         read_pair_ahead(panel, s, PANEL_Q3K_BYTES, PANEL_Q3K_CODES, n);
-        open_scales(scales, super);
-        for (size_t j = 0; j < 8; j++)
-            block_q3_k(to, n, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK, scales + j * 32, d,
-                       x_block_at(x, s * 8 + j, n));
+        super_q3_k(acc, panel + pair_codes_at(s, PANEL_Q3K_BYTES),
+                   f16_scales(panel + pair_scales_at(s, PANEL_Q3K_BYTES)), n, x_super_at(x, s, n));
     }
 }
-MATMUL_AVX512(q3_k)
-MATMUL_AMX(q3_k, BLOCK_PLAIN)
+
+/* Values with their signs turned, because 128 is one: and so the scale. */
+static void open_q3_k(struct opened_super *to, const uint8_t *panel, size_t s)
+{
+    const uint8_t *super = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
+    const __m512i value_128 = _mm512_set1_epi8((char)128);
+    _Alignas(64) uint8_t scales[256];
+
+    open_scales(scales, super);
+    for (size_t j = 0; j < 8; j++) {
+        __m512i w[8];
+        turned_products(w, super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK,
+                        _mm512_cvtepi8_epi16(byte_pairs(scales + j * 32)));
+        UNROLL(8)
+        for (size_t i = 0; i < 8; i++)
+            _mm512_store_si512(to->codes[0][j * 8 + i], _mm512_xor_si512(w[i], value_128));
+    }
+    _mm512_store_ps(to->scale,
+                    _mm512_sub_ps(_mm512_setzero_ps(), f16_scales(panel + pair_scales_at(s, PANEL_Q3K_BYTES))));
+}
+SUPERS_AVX512(q3_k, SUPER_ONE)
 
 void kernels_init_q3_k_avx512(struct kernels *k)
 {

@@ -1,13 +1,17 @@
 #include "kernels/x86/k_mins_avx512.h"
 #include "kernels/x86/levels.h"
 
-static ALWAYS_INLINE void panel_q5_k(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void panel_q5_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+                                     const struct group_super *x, const uint32_t n)
 {
-    panel_k_mins(to, panel, n_cols, x, n, PANEL_Q5_BLOCK);
+    panel_k_mins(acc, panel, n_cols, x, n, PANEL_Q5_BLOCK);
 }
-MATMUL_AVX512(q5_k)
-MATMUL_AMX(q5_k, BLOCK_MIN)
+
+static void open_q5_k(struct opened_super *to, const uint8_t *panel, size_t s)
+{
+    open_k_mins(to, panel + s * PANEL_Q5K_BYTES, PANEL_Q5_BLOCK);
+}
+SUPERS_AVX512(q5_k, SUPER_TWO_3)
 
 void kernels_init_q5_k_avx512(struct kernels *k)
 {

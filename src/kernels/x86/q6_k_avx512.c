@@ -1,5 +1,5 @@
 #include "kernels/x86/levels.h"
-#include "kernels/x86/matmul_avx512.h"
+#include "kernels/x86/supers_avx512.h"
 
 /* Low nibbles and the two bits above them, 0..63. */
 static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
@@ -16,24 +16,51 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
     }
 }
 
-static ALWAYS_INLINE void panel_q6_k(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void super_q6_k(__m512 *acc, const uint8_t *super, __m512 d, const uint32_t n,
+                                     struct x_super x)
+{
+    __m512i isum[GROUP_MAX_AVX512];
+
+    clear_sums(isum, n);
+    for (size_t j = 0; j < 8; j++) {
+        const uint8_t *codes = super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK, *scales = super + j * 32;
+        __m512i w[8];
+        read_ahead(codes, PANEL_Q6K_BLOCK, n);
+        codes_of(w, codes);
+        UNROLL(4)
+        for (uint32_t i = 0; i < 8; i += 2)
+            add_scaled_dots(isum, n, w, i, 2, in_lower_16(wide_signed(scales + i / 4 * 16)), SCALE_16_UNBIAS, x,
+                            j);
+    }
+    add_links(acc, n, isum, d, x);
+}
+
+static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
+                                     const struct group_super *x, const uint32_t n)
 {
     for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
-        __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_Q6K_BYTES));
         read_pair_ahead(panel, s, PANEL_Q6K_BYTES, PANEL_Q6K_CODES, n);
-        for (size_t j = 0; j < 8; j++) {
-            __m512i w[8];
-            __m512 sub_scale[2] = {signed_bytes(super + j * 32), signed_bytes(super + j * 32 + 16)};
-            read_ahead(super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK, PANEL_Q6K_BLOCK, n);
-            codes_of(w, super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK);
-            block_halves(to, n, w, sub_scale, d, x_block_at(x, s * 8 + j, n));
-        }
+        super_q6_k(acc, panel + pair_codes_at(s, PANEL_Q6K_BYTES),
+                   f16_scales(panel + pair_scales_at(s, PANEL_Q6K_BYTES)), n, x_super_at(x, s, n));
     }
 }
-MATMUL_AVX512(q6_k)
-MATMUL_AMX(q6_k, BLOCK_SCALED)
+
+static void open_q6_k(struct opened_super *to, const uint8_t *panel, size_t s)
+{
+    const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
+    const __m512i middle = _mm512_set1_epi8(1 << GROUP_HALF_BIAS);
+
+    for (size_t j = 0; j < 8; j++) {
+        __m512i w[8],
+            scale[2] = {twice_16(wide_signed(super + j * 32)), twice_16(wide_signed(super + j * 32 + 16))};
+        codes_of(w, super + PANEL_Q6K_CODES + j * PANEL_Q6K_BLOCK);
+        UNROLL(8)
+        for (size_t i = 0; i < 8; i++)
+            open_two_8(to, j * 8 + i, _mm512_sub_epi8(w[i], middle), scale[i / 4]);
+    }
+    _mm512_store_ps(to->scale, f16_scales(panel + pair_scales_at(s, PANEL_Q6K_BYTES)));
+}
+SUPERS_AVX512(q6_k, SUPER_TWO_8)
 
 void kernels_init_q6_k_avx512(struct kernels *k)
 {

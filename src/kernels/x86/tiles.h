@@ -1,4 +1,4 @@
-/* tiles - quantised matrices at AMX: its unit multiplies 16 tokens by 16 rows by a block of 32 columns.
+/* tiles - types of 32 columns a block at AMX: its unit multiplies 16 tokens by 16 rows by a block.
  *
  * Values and codes are whole numbers of at most eight bits, which bf16 holds exactly, and sums stay below 2^24,
  * so that the unit's f32 sums are exact in whatever order it adds: they need no conversion, which int8 would,
@@ -19,15 +19,13 @@
 /* How the sums of a block become a link of the chain. */
 enum block_kind {
     BLOCK_PLAIN, /* acc = fma(isum, scale * x_scale, acc) */
-    BLOCK_MIN,   /* then acc = fma(-min, x_scale * x_sum, acc) */
-    BLOCK_SCALED /* codes times the whole scales of the block's halves: more than eight bits, so in two parts */
+    BLOCK_MIN    /* then acc = fma(-min, x_scale * x_sum, acc) */
 };
 
 /* Some blocks of a panel. */
 struct opened {
     uint32_t n_blocks;
-    _Alignas(
-        64) uint16_t codes[2][OPENED_BLOCKS][512]; /* bf16 [column pair][row][2]: of the block, or its parts */
+    _Alignas(64) uint16_t codes[OPENED_BLOCKS][512]; /* bf16 [column pair][row][2] */
     _Alignas(64) float scale[OPENED_BLOCKS][PANEL_ROWS];
     _Alignas(64) float min[OPENED_BLOCKS][PANEL_ROWS];
 };

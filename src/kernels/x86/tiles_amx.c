@@ -4,28 +4,6 @@
 
 #include <string.h>
 
-/* To compilers the tile instructions read nothing but an address: what lies there has to be written before. */
-static ALWAYS_INLINE void published(const void *memory)
-{
-    __asm__ volatile("" ::"r"(memory) : "memory");
-}
-
-static void configure(void)
-{
-    struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } config = {.palette = 1};
-
-    for (int i = 0; i < 8; i++) {
-        config.rows[i] = GROUP;
-        config.row_bytes[i] = 64;
-    }
-    published(&config);
-    _tile_loadconfig(&config);
-}
-
 /* --- the walk -------------------------------------------------------------------------------------------- */
 
 /* Some panels times some tokens. The chains, 512 columns of the panels' codes and 128 of the activations stay
@@ -155,14 +133,10 @@ static void run_opened_min(struct lot *lot)
 {
     run_opened(lot, BLOCK_MIN);
 }
-static void run_opened_scaled(struct lot *lot)
-{
-    run_opened(lot, BLOCK_SCALED);
-}
 
 static void run_columns(struct lot *lot)
 {
-    static void (*const run[])(struct lot *) = {run_opened_plain, run_opened_min, run_opened_scaled};
+    static void (*const run[])(struct lot *) = {run_opened_plain, run_opened_min};
     const struct tiles_type *type = lot->type;
     uint32_t n_left = lot->m->n_cols - lot->column, n_cols = n_left < OPENED_COLUMNS ? n_left : OPENED_COLUMNS;
     size_t panel_bytes = type->panel_bytes(lot->m->n_cols);
@@ -177,21 +151,6 @@ static void run_columns(struct lot *lot)
     run[type->kind](lot);
 }
 
-/* Tokens' results are far apart: asks for those of some tokens later. */
-#define STORE_AHEAD 6
-static void store_lot(const struct lot *lot, uint32_t row_end)
-{
-    for (uint32_t t = lot->token; t < lot->token_end; t++)
-        for (uint32_t p = 0; p < lot->n_panels; p++) {
-            uint32_t row = lot->row + p * PANEL_ROWS, n = row_end - row;
-            float *out = lot->m->out + t * lot->m->out_stride + row;
-            __mmask16 lanes = (__mmask16)(n >= PANEL_ROWS ? 0xFFFFU : (1U << n) - 1);
-            _mm512_mask_storeu_ps(out, lanes, _mm512_load_ps(lot->chains[p][t - lot->token]));
-            __builtin_prefetch((const void *)((uintptr_t)out + STORE_AHEAD * lot->m->out_stride * sizeof *out),
-                               1);
-        }
-}
-
 static void run_lots(const struct matmul *m, uint32_t row_first, uint32_t row_end,
                      const struct tiles_type *type, uint32_t n_tokens)
 {
@@ -200,7 +159,7 @@ static void run_lots(const struct matmul *m, uint32_t row_first, uint32_t row_en
     lot.m = m;
     lot.type = type;
     for (lot.token = 0; lot.token < n_tokens; lot.token = lot.token_end) {
-        lot.token_end = n_tokens - lot.token < LOT_TOKENS ? n_tokens : lot.token + LOT_TOKENS;
+        lot.token_end = lot.token + tokens_of_lot(n_tokens - lot.token);
         for (lot.row = row_first; lot.row < row_end; lot.row += LOT_PANELS * PANEL_ROWS) {
             uint32_t n_left = (row_end - lot.row + PANEL_ROWS - 1) / PANEL_ROWS;
             lot.n_panels = n_left < LOT_PANELS ? n_left : LOT_PANELS;
@@ -208,19 +167,10 @@ static void run_lots(const struct matmul *m, uint32_t row_first, uint32_t row_en
                 memset(lot.chains[p], 0, (lot.token_end - lot.token) * sizeof lot.chains[p][0]);
             for (lot.column = 0; lot.column < m->n_cols; lot.column += OPENED_COLUMNS)
                 run_columns(&lot);
-            store_lot(&lot, row_end);
+            store_chains_of(m, lot.row, row_end, lot.n_panels, lot.token, lot.token_end, lot.chains[0][0],
+                            CHAINS_OF_PANEL);
         }
     }
-}
-
-static void run_rest(const struct matmul *m, uint32_t row_first, uint32_t row_end,
-                     const struct tiles_type *type, uint32_t n_done)
-{
-    struct matmul rest = *m;
-    rest.activations = (const char *)m->activations + group_steps_bytes(m->n_cols / 32, m->n_tokens);
-    rest.n_tokens -= n_done;
-    rest.out += n_done * m->out_stride;
-    type->rest(&rest, row_first, row_end);
 }
 
 void tiles_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, const struct tiles_type *type)
@@ -228,10 +178,11 @@ void tiles_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, 
     uint32_t n_tiled = group_steps_tokens(m->n_tokens);
 
     if (n_tiled) {
-        configure();
+        configure_tiles();
         run_lots(m, row_first, row_end, type, n_tiled);
         _tile_release();
     }
     if (n_tiled < m->n_tokens)
-        run_rest(m, row_first, row_end, type, n_tiled);
+        multiply_rest(m, row_first, row_end, n_tiled, group_steps_bytes(m->n_cols / 32, m->n_tokens),
+                      type->rest);
 }

@@ -8,16 +8,10 @@
 #ifndef KERNELS_X86_TILES_STEPS_H
 #define KERNELS_X86_TILES_STEPS_H
 
-#include "kernels/unroll.h"
-#include "kernels/x86/groups.h"
 #include "kernels/x86/tiles.h"
+#include "kernels/x86/tiles_unit.h"
 
-#include <immintrin.h>
-
-#define GROUP           GROUP_MAX_AVX512 /* tokens of a tile */
 #define STEP_PANELS     2
-#define LOT_TOKENS      512
-#define SUMS_OF_TILE    (GROUP * PANEL_ROWS)
 #define CHAINS_OF_PANEL ((size_t)LOT_TOKENS * PANEL_ROWS)
 #define SUMS_OF_STEP    (STEP_PANELS * STEP_BLOCKS * SUMS_OF_TILE)
 
@@ -33,31 +27,16 @@ struct step {
 
 /* --- products -------------------------------------------------------------------------------------------- */
 
-/* What compilers have for tiles takes a register for each address, of which there are too few here. */
-#define LOAD(op, tile, at, bytes_behind)                                                                       \
-    __asm__ volatile(op " %c1(%0,%2,1), %%tmm" #tile ::"r"(at), "i"(bytes_behind), "r"(64L))
-#define STORE(of, i, tile)                                                                                     \
-    __asm__ volatile("tilestored %%tmm" #tile ", %c1(%0,%2,1)" ::"r"((of).sums), "i"((i)*SUMS_OF_TILE * 4),    \
-                     "r"(64L)                                                                                  \
-                     : "memory")
-
 /* Product i of a step: tiles 0..3 are sums, 4 and 5 activations, 6 and 7 codes. Activations pass through and
  * are not to push out the rest of the first level cache. */
-#define LOAD_CODES(i, tile, part)                                                                              \
-    LOAD("tileloadd", tile, to.opened->codes[0][to.block],                                                     \
-         (i) % 2 * sizeof(struct opened) + (part) * sizeof to.opened->codes[0] +                               \
-             (i) / 2 * sizeof to.opened->codes[0][0])
 #define MULTIPLY(i, sum_tile, x_tile, w_tile)                                                                  \
     do {                                                                                                       \
         if ((i) % 2 == 0)                                                                                      \
-            LOAD("tileloaddt1", x_tile, to.x, (i) / 2 * GROUP_BF16_BLOCK * 2);                                 \
-        LOAD_CODES(i, w_tile, 0);                                                                              \
+            TILE_LOAD("tileloaddt1", x_tile, to.x, (i) / 2 * GROUP_BF16_BLOCK * 2);                            \
+        TILE_LOAD("tileloadd", w_tile, to.opened->codes[to.block],                                             \
+                  (i) % 2 * sizeof(struct opened) + (i) / 2 * sizeof to.opened->codes[0]);                     \
         _tile_zero(sum_tile);                                                                                  \
         _tile_dpbf16ps(sum_tile, x_tile, w_tile);                                                              \
-        if (kind == BLOCK_SCALED) {                                                                            \
-            LOAD_CODES(i, w_tile, 1);                                                                          \
-            _tile_dpbf16ps(sum_tile, x_tile, w_tile);                                                          \
-        }                                                                                                      \
     } while (0)
 
 /* --- chains ---------------------------------------------------------------------------------------------- */
@@ -110,9 +89,9 @@ static ALWAYS_INLINE void add_half_block(__m512 acc[HALF_CHAINS], const struct s
     do {                                                                                                       \
         const size_t half = (i) / STEP_BLOCKS, b = (i) % STEP_BLOCKS;                                          \
         if (adds && (i) < 2)                                                                                   \
-            STORE(from, (i) + 6, stored_tile);                                                                 \
+            TILE_STORE(from.sums, (i) + 6, stored_tile);                                                       \
         if (multiplies && (i) >= 2)                                                                            \
-            STORE(to, (i)-2, stored_tile);                                                                     \
+            TILE_STORE(to.sums, (i)-2, stored_tile);                                                           \
         if (multiplies)                                                                                        \
             MULTIPLY(i, sum_tile, x_tile, w_tile);                                                             \
         if (adds) {                                                                                            \
@@ -149,14 +128,10 @@ static ALWAYS_INLINE void run_block(const struct step to, const size_t panel, co
     __m512 scale = _mm512_load_ps(opened->scale[to.block + b]), min = _mm512_load_ps(opened->min[to.block + b]);
 
     _tile_loadd(4, to.x + b * GROUP_BF16_BLOCK, 64);
-    _tile_loadd(6, opened->codes[0][to.block + b], 64);
+    _tile_loadd(6, opened->codes[to.block + b], 64);
     _tile_zero(0);
     _tile_dpbf16ps(0, 4, 6);
-    if (kind == BLOCK_SCALED) {
-        _tile_loadd(6, opened->codes[1][to.block + b], 64);
-        _tile_dpbf16ps(0, 4, 6);
-    }
-    STORE(to, 0, 0);
+    TILE_STORE(to.sums, 0, 0);
     for (size_t t = 0; t < GROUP; t++) {
         float *chain = to.chains + panel * CHAINS_OF_PANEL + t * PANEL_ROWS;
         __m512 x_scale = _mm512_set1_ps(to.x_scale[b * GROUP + t]), acc = _mm512_load_ps(chain);

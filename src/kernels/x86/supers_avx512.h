@@ -1,0 +1,190 @@
+/* supers_avx512 - a block of 256 columns, sixteen rows by up to 16 tokens: whole-number sums over its eight
+ * times 32 columns, and the link of rule 1's chains that they become. Included by the files of such types only.
+ */
+#ifndef KERNELS_X86_SUPERS_AVX512_H
+#define KERNELS_X86_SUPERS_AVX512_H
+
+#include "kernels/x86/matmul_avx512.h"
+#include "kernels/x86/tiles_supers.h"
+
+#include <string.h>
+
+/* Activations of n tokens in one block: pointers into the group's arrays. */
+struct x_super {
+    const int32_t *q, *minus_32, *sum_16, *sum_32;
+    const int16_t *minus_8;
+    const float *scale;
+};
+static ALWAYS_INLINE struct x_super x_super_at(const struct group_super *x, size_t s, const uint32_t n)
+{
+    return (struct x_super){.q = x->q + s * n * 64,
+                            .minus_32 = x->minus_32 + s * n * 8,
+                            .sum_16 = x->sum_16 + s * n * 8,
+                            .sum_32 = x->sum_32 + s * n * 4,
+                            .minus_8 = x->minus_8 + s * n * 32,
+                            .scale = x->scale + s * n};
+}
+
+/* Sixteen rows' bytes for the first of two, then for the second: interleaved. */
+static ALWAYS_INLINE __m256i byte_pairs(const uint8_t *at)
+{
+    __m128i first = _mm_loadu_si128((const __m128i *)at), second = _mm_loadu_si128((const __m128i *)(at + 16));
+    return _mm256_set_m128i(_mm_unpackhi_epi8(first, second), _mm_unpacklo_epi8(first, second));
+}
+
+/* Sixteen whole numbers of eight bits. */
+static ALWAYS_INLINE __m512i wide_signed(const uint8_t *sixteen)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)sixteen));
+}
+
+/* The same, as the lower 16 of 32 bits. */
+static ALWAYS_INLINE __m512i in_lower_16(__m512i wide)
+{
+    return _mm512_and_si512(wide, _mm512_set1_epi32(0xFFFF));
+}
+
+static ALWAYS_INLINE void clear_sums(__m512i *isum, const uint32_t n)
+{
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t++)
+        isum[t] = _mm512_setzero_si512();
+}
+
+/* isum += codes that hold their scales times block j of the activations. */
+static ALWAYS_INLINE void add_products(__m512i *isum, const uint32_t n, const __m512i w[8], struct x_super x,
+                                       size_t j)
+{
+    const uint32_t m = n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t += m)
+        dots_of(isum + t, m, w, 8, x.q + t * 64 + j * 8, 64);
+}
+
+/* How dot products begin and become part of isum. */
+enum scaling {
+    SCALE_16,        /* 16 columns, which fit 16 bits: one instruction multiplies and adds */
+    SCALE_16_UNBIAS, /* 8 columns, 2^GROUP_HALF_BIAS taken off the codes */
+    SCALE_32,        /* 32 columns */
+    SCALE_32_UNBIAS  /* and 2^GROUP_SUM_BIAS taken off the codes */
+};
+
+/* What the dot product of vectors from `first` on of block j begins with. Of SCALE_16_UNBIAS the lower 16 bits
+ * count: what is above them goes out with the carries. */
+static ALWAYS_INLINE __m512i begin_dot(const enum scaling scaling, struct x_super x, size_t t, size_t j,
+                                       size_t first)
+{
+    int32_t lower;
+    if (scaling == SCALE_32_UNBIAS)
+        return _mm512_set1_epi32(x.minus_32[t * 8 + j]);
+    if (scaling != SCALE_16_UNBIAS)
+        return _mm512_setzero_si512();
+    memcpy(&lower, x.minus_8 + t * 32 + j * 4 + first / 2, sizeof lower);
+    return _mm512_set1_epi32(lower);
+}
+
+/* isum += scale * dot product of vectors [first, first + n_vectors) of block j. */
+static ALWAYS_INLINE void add_scaled_dots(__m512i *isum, const uint32_t n, const __m512i *w,
+                                          const uint32_t first, const uint32_t n_vectors, __m512i scale,
+                                          const enum scaling scaling, struct x_super x, size_t j)
+{
+    const uint32_t m = n < SIDE_BY_SIDE / 2 ? n : SIDE_BY_SIDE / 2;
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t += m) {
+        __m512i dots[SIDE_BY_SIDE / 2];
+        UNROLL(4)
+        for (uint32_t k = 0; k < m; k++)
+            dots[k] = begin_dot(scaling, x, t + k, j, first);
+        dots_of(dots, m, w + first, n_vectors, x.q + t * 64 + j * 8 + first, 64);
+        UNROLL(4)
+        for (uint32_t k = 0; k < m; k++)
+            isum[t + k] = scaling == SCALE_16 || scaling == SCALE_16_UNBIAS
+                              ? _mm512_dpwssd_epi32(isum[t + k], dots[k], scale)
+                              : _mm512_add_epi32(isum[t + k], _mm512_mullo_epi32(dots[k], scale));
+    }
+}
+
+/* start + sums of the activations times n pairs of whole numbers of 16 bits. */
+static ALWAYS_INLINE __m512i times_sums(__m512i start, const __m512i *pairs, const int32_t *sums,
+                                        const uint32_t n)
+{
+    UNROLL(8)
+    for (uint32_t i = 0; i < n; i++)
+        start = _mm512_dpwssd_epi32(start, pairs[i], _mm512_set1_epi32(sums[i]));
+    return start;
+}
+
+/* isum -= 2^bias * (sums of the activations times scales): what makes codes unsigned. Eight pairs are of halves
+ * of 32 columns, four of two times 32. */
+static ALWAYS_INLINE void take_off_bias(__m512i *isum, const uint32_t n, const __m512i *scale_pairs,
+                                        const uint32_t n_pairs, const unsigned bias, struct x_super x)
+{
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t++) {
+        const int32_t *sums = n_pairs == 8 ? x.sum_16 + t * 8 : x.sum_32 + t * 4;
+        __m512i off = times_sums(_mm512_setzero_si512(), scale_pairs, sums, n_pairs);
+        isum[t] = _mm512_sub_epi32(isum[t], _mm512_slli_epi32(off, bias));
+    }
+}
+
+/* acc = fma(isum, w_scale * x_scale, acc) */
+static ALWAYS_INLINE void add_links(__m512 *acc, const uint32_t n, const __m512i *isum, __m512 w_scale,
+                                    struct x_super x)
+{
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t++)
+        acc[t] = add_link(acc[t], _mm512_cvtepi32_ps(isum[t]), w_scale, x.scale[t]);
+}
+
+/* acc = fma(-w_min, x_scale * x_sum, acc), x_sum from pairs of minima as in take_off_bias */
+static ALWAYS_INLINE void add_mins(__m512 *acc, const uint32_t n, const __m512i *min_pairs,
+                                   const uint32_t n_pairs, __m512 w_min, struct x_super x)
+{
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t++) {
+        const int32_t *sums = n_pairs == 8 ? x.sum_16 + t * 8 : x.sum_32 + t * 4;
+        __m512i x_sum = times_sums(_mm512_setzero_si512(), min_pairs, sums, n_pairs);
+        __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(x.scale[t]), _mm512_cvtepi32_ps(x_sum));
+        acc[t] = _mm512_fnmadd_ps(w_min, scaled, acc[t]);
+    }
+}
+
+/* --- opening for AMX ------------------------------------------------------------------------------------- */
+
+/* A row's scale in both halves of its 32 bits. */
+static ALWAYS_INLINE __m512i twice_16(__m512i scale)
+{
+    __m512i low = in_lower_16(scale);
+    return _mm512_or_si512(low, _mm512_slli_epi32(low, 16));
+}
+
+/* Signed codes times scales (twice_16), |product| < 2^15, to two parts: 2^8 times the second. */
+static ALWAYS_INLINE void open_two_8(struct opened_super *to, size_t at, __m512i codes, __m512i scale)
+{
+    const __m512i low = _mm512_set1_epi16(0xFF);
+    __m512i even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(codes, 8), 8), scale);
+    __m512i odd = _mm512_mullo_epi16(_mm512_srai_epi16(codes, 8), scale);
+    _mm512_store_si512(to->codes[0][at], /* even & low | odd << 8 */
+                       _mm512_ternarylogic_epi32(even, low, _mm512_slli_epi16(odd, 8), 0xEA));
+    _mm512_store_si512(to->codes[1][at], /* odd & ~low | even >> 8 */
+                       _mm512_ternarylogic_epi32(odd, low, _mm512_srli_epi16(even, 8), 0xBA));
+}
+
+/* Whole numbers below 2^8 as bf16, twice. */
+static ALWAYS_INLINE void open_mins(uint32_t to[PANEL_ROWS], const uint8_t *sixteen)
+{
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)sixteen));
+    __m512i bits = _mm512_castps_si512(_mm512_cvtepi32_ps(wide));
+    _mm512_store_si512(to, _mm512_or_si512(bits, _mm512_srli_epi32(bits, 16)));
+}
+
+/* As MATMUL_AVX512, and the slot at AMX, where blocks are opened by open_NAME (tiles_supers.h). */
+#define SUPERS_AVX512(name, super_kind)                                                                        \
+    MATMUL_OF_TILES(name, group_super, 256, acc)                                                               \
+    static void matmul_##name##_amx(const struct matmul *m, uint32_t row_first, uint32_t row_end)              \
+    {                                                                                                          \
+        static const struct supers_type type = {super_kind, open_##name, panel_bytes_##name, matmul_##name};   \
+        tiles_supers_matmul(m, row_first, row_end, &type);                                                     \
+    }
+
+#endif
