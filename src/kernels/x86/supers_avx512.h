@@ -56,6 +56,14 @@ static ALWAYS_INLINE void add_products(__m512i *isum, const uint32_t n, const __
                                        size_t j)
 {
     const uint32_t m = n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
+    if (n <= 2) { /* few chains wait for themselves: a block has its own */
+        __m512i dots[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+        dots_of(dots, n, w, 8, x.q + j * 8, 64);
+        UNROLL(2)
+        for (uint32_t t = 0; t < n; t++)
+            isum[t] = _mm512_add_epi32(isum[t], dots[t]);
+        return;
+    }
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m)
         dots_of(isum + t, m, w, 8, x.q + t * 64 + j * 8, 64);
