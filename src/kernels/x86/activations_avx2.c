@@ -131,9 +131,9 @@ static void super_prepare(void *prepared, const float *x, size_t x_stride, const
     }                                                                                                          \
     const struct activation_kernels activation_##kind##_##level = {bytes, kind##_prepare_##level};
 
-PREPARE(int8, int8_bytes, int8_prepare, avx2, GROUP_MAX_AVX2)
+PREPARE(int8, int8_bytes, int8_prepare, avx2, GROUP_MAX_INT8_AVX2)
 PREPARE(int8, int8_bytes, int8_prepare, avx512, GROUP_MAX_AVX512)
-PREPARE(super, super_bytes, super_prepare, avx2, GROUP_MAX_AVX2)
+PREPARE(super, super_bytes, super_prepare, avx2, GROUP_MAX_INT8_AVX2)
 PREPARE(super, super_bytes, super_prepare, avx512, GROUP_MAX_AVX512)
 PREPARE(f32, groups_f32_bytes, groups_f32_prepare, avx2, GROUP_MAX_AVX2)
 PREPARE(f32, groups_f32_bytes, groups_f32_prepare, avx512, GROUP_MAX_AVX512)

@@ -4,8 +4,9 @@
 
 #include "kernels/panels/groups.h"
 
-#define GROUP_MAX_AVX2   4
-#define GROUP_MAX_AVX512 16
+#define GROUP_MAX_AVX2      4 /* of rule 2 */
+#define GROUP_MAX_INT8_AVX2 16
+#define GROUP_MAX_AVX512    16
 
 /* Rule 1's activations of a group in blocks of 32 columns, one array after the other; b: block, t: token within
  * the group. x86/activations_avx2.c fills them for both levels. */

@@ -1,6 +1,6 @@
 #include "kernels/ref/codebooks.h"
 #include "kernels/x86/levels.h"
-#include "kernels/x86/matmul_avx2.h"
+#include "kernels/x86/super_avx2.h"
 
 /* 1 + 2 * scale for blocks 0..7 of sixteen rows. */
 static ALWAYS_INLINE void open_scales(uint8_t scales[128], const uint8_t *packed)
@@ -17,47 +17,64 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[128], const uint8_t *packed
     }
 }
 
-static ALWAYS_INLINE void panel_iq3(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                    const struct group_int8 *x, const struct extent e, const int8_t table[16],
-                                    const int bias, const float factor)
+/* What 2^bias, which stands for zero, is worth in each two blocks of a row: [i][half]. */
+static ALWAYS_INLINE void pair_zeros(__m256i pairs[8], const uint8_t scales[128], const int bias)
 {
-    _Alignas(32) uint8_t scales[128];
-
-    for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
-        const uint8_t *d = panel + pair_scales_at(s, PANEL_IQ3_BYTES);
-        read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, e.n);
-        open_scales(scales, super);
-        for (size_t j = 0; j < 8; j++) {
-            const uint8_t *codes = super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK;
-            struct x_block xb = x_block_at(x, s * 8 + j, e.n);
-            __m256i isum[4];
-            __m256 scale[2];
-            read_ahead(codes, PANEL_Q4_BLOCK, e.n);
-            small_table_dots(isum, e, codes, xb.q, table, bias);
-            UNROLL(2)
-            for (uint32_t h = 0; h < e.n_halves; h++) {
-                __m256 whole = _mm256_mul_ps(f16_scales(d, e.half + h), _mm256_set1_ps(factor));
-                scale[h] = _mm256_mul_ps(whole, signed_bytes(scales + j * 16 + 8 * (e.half + h)));
-            }
-            add_plain(acc, e, isum, bias, scale, xb);
+    UNROLL(4)
+    for (uint32_t i = 0; i < 4; i++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < 2; h++) {
+            const uint8_t *at = scales + 32 * i + 8 * h;
+            pairs[2 * i + h] = _mm256_slli_epi16(byte_pairs(at, at + 16, false), bias);
         }
     }
 }
 
-static ALWAYS_INLINE void panel_iq3_s(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                      const struct group_int8 *x, const struct extent e)
+static ALWAYS_INLINE void panel_iq3(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
+                                    const struct group_super *x, const struct extent e, const struct codes as,
+                                    const float factor)
 {
-    panel_iq3(acc, panel, n_cols, x, e, codebook_iq3_s, 4, 1.0F);
+    const __m256 factors = _mm256_set1_ps(factor);
+    _Alignas(32) uint8_t scales[128];
+
+    for (size_t s = 0; s < n_cols / 256; s++) {
+        const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
+        const uint8_t *scale = panel + pair_scales_at(s, PANEL_IQ3_BYTES);
+        struct x_super xs = x_super_at(x, s, e.n);
+        const __m256 d[2] = {_mm256_mul_ps(f16_scales(scale, 0), factors),
+                             _mm256_mul_ps(f16_scales(scale, 1), factors)};
+        __m256i isum[2 * TILE_TOKENS], zeros[8], sub_scale[2];
+
+        read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, e.n);
+        open_scales(scales, super);
+        clear_sums(isum, e);
+        for (size_t j = 0; j < 8; j++) {
+            const uint8_t *codes = super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK;
+            read_ahead(codes, PANEL_Q4_BLOCK, e.n);
+            factors_of(sub_scale, scales + j * 16, 1, false);
+            add_block(isum, e, as, codes, xs.q + j * 8, 64, sub_scale, 1);
+        }
+        pair_zeros(zeros, scales, as.bias);
+        take_off(isum, e, zeros, 4, xs.sum_32);
+        add_isum(acc, e, isum, d, xs);
+    }
 }
-MATMUL_AVX2(iq3_s)
+
+static ALWAYS_INLINE void panel_iq3_s(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
+                                      const struct group_super *x, const struct extent e)
+{
+    const struct codes codes = {.kind = TABLE, .most = 31, .table = codebook_iq3_s, .bias = 4};
+    panel_iq3(acc, panel, n_cols, x, e, codes, 1.0F);
+}
+MATMUL_AVX2(iq3_s, super, 256)
 
 static ALWAYS_INLINE void panel_iq3_xxs(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                        const struct group_int8 *x, const struct extent e)
+                                        const struct group_super *x, const struct extent e)
 {
-    panel_iq3(acc, panel, n_cols, x, e, codebook_iq3_xxs, 5, 0.5F);
+    const struct codes codes = {.kind = TABLE, .most = 63, .table = codebook_iq3_xxs, .bias = 5};
+    panel_iq3(acc, panel, n_cols, x, e, codes, 0.5F);
 }
-MATMUL_AVX2(iq3_xxs)
+MATMUL_AVX2(iq3_xxs, super, 256)
 
 void kernels_init_iq3_s_avx2(struct kernels *k)
 {

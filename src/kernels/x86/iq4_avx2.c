@@ -1,51 +1,43 @@
 #include "kernels/ref/codebooks.h"
+#include "kernels/x86/blocks_avx2.h"
 #include "kernels/x86/levels.h"
-#include "kernels/x86/matmul_avx2.h"
+#include "kernels/x86/super_avx2.h"
+
+static ALWAYS_INLINE struct codes iq4_codes(void)
+{
+    return (struct codes){.kind = TABLE, .most = SIGNED_BYTES, .table = codebook_iq4, .bias = -1};
+}
 
 static ALWAYS_INLINE void panel_iq4_nl(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
                                        const struct group_int8 *x, const struct extent e)
 {
-    uint32_t n_blocks = n_cols / 32;
-
-    for (size_t b = 0; b < n_blocks; b++) {
-        const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q4_BLOCK),
-                      *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
-        struct x_block xb = x_block_at(x, b, e.n);
-        __m256i isum[4];
-        __m256 scale[2];
-        read_pair_ahead(panel, b, PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, e.n);
-        table_dots(isum, e, codes, xb.q, codebook_iq4);
-        UNROLL(2)
-        for (uint32_t h = 0; h < e.n_halves; h++)
-            scale[h] = f16_scales(scales, e.half + h);
-        add_plain(acc, e, isum, -1, scale, xb);
-    }
+    const struct block_type type = {.codes = iq4_codes(), .bias = -1};
+    panel_of_pairs(acc, panel, n_cols, x, e, type, PANEL_Q4_BLOCK);
 }
-MATMUL_AVX2(iq4_nl)
+MATMUL_AVX2(iq4_nl, int8, 32)
 
 static ALWAYS_INLINE void panel_iq4_xs(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                       const struct group_int8 *x, const struct extent e)
+                                       const struct group_super *x, const struct extent e)
 {
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ4XS_BYTES);
-        const uint8_t *d = panel + pair_scales_at(s, PANEL_IQ4XS_BYTES);
+        const uint8_t *scale = panel + pair_scales_at(s, PANEL_IQ4XS_BYTES);
+        struct x_super xs = x_super_at(x, s, e.n);
+        const __m256 d[2] = {f16_scales(scale, 0), f16_scales(scale, 1)};
+        __m256i isum[2 * TILE_TOKENS], factor[2];
+
         read_pair_ahead(panel, s, PANEL_IQ4XS_BYTES, PANEL_IQ4XS_CODES, e.n);
+        clear_sums(isum, e);
         for (size_t j = 0; j < 8; j++) {
             const uint8_t *codes = super + PANEL_IQ4XS_CODES + j * PANEL_Q4_BLOCK;
-            struct x_block xb = x_block_at(x, s * 8 + j, e.n);
-            __m256i isum[4];
-            __m256 scale[2];
             read_ahead(codes, PANEL_Q4_BLOCK, e.n);
-            table_dots(isum, e, codes, xb.q, codebook_iq4);
-            UNROLL(2)
-            for (uint32_t h = 0; h < e.n_halves; h++)
-                scale[h] =
-                    _mm256_mul_ps(f16_scales(d, e.half + h), signed_bytes(super + j * 16 + 8 * (e.half + h)));
-            add_plain(acc, e, isum, -1, scale, xb);
+            factors_of(factor, super + j * 16, 1, true);
+            add_block(isum, e, iq4_codes(), codes, xs.q + j * 8, 64, factor, 1);
         }
+        add_isum(acc, e, isum, d, xs);
     }
 }
-MATMUL_AVX2(iq4_xs)
+MATMUL_AVX2(iq4_xs, super, 256)
 
 void kernels_init_iq4_nl_avx2(struct kernels *k)
 {

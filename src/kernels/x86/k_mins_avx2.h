@@ -2,13 +2,7 @@
 #ifndef KERNELS_X86_K_MINS_AVX2_H
 #define KERNELS_X86_K_MINS_AVX2_H
 
-#include "kernels/x86/matmul_avx2.h"
-
-static ALWAYS_INLINE __m256 times_bytes(__m256 factor, const uint8_t *eight)
-{
-    return _mm256_mul_ps(factor,
-                         _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)eight))));
-}
+#include "kernels/x86/super_avx2.h"
 
 /* The packed six bit numbers of sixteen rows: bytes 0-3, 4-7 and 8-11 of each are 64 bytes. */
 static ALWAYS_INLINE void open_scales(uint8_t scales[128], uint8_t mins[128], const uint8_t *packed)
@@ -27,36 +21,43 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[128], uint8_t mins[128], co
     }
 }
 
+/* The minima of two blocks of a row side by side, [i][half]. */
+static ALWAYS_INLINE void pair_mins(__m256i pairs[8], const uint8_t mins[128])
+{
+    UNROLL(4)
+    for (uint32_t i = 0; i < 4; i++) {
+        UNROLL(2)
+        for (uint32_t h = 0; h < 2; h++)
+            pairs[2 * i + h] = byte_pairs(mins + 32 * i + 8 * h, mins + 32 * i + 16 + 8 * h, false);
+    }
+}
+
 /* block_bytes: of codes, PANEL_Q4_BLOCK or PANEL_Q5_BLOCK. */
 static ALWAYS_INLINE void panel_k_mins(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                       const struct group_int8 *x, const struct extent e,
-                                       const size_t block_bytes)
+                                       const struct group_super *x, const struct extent e,
+                                       const struct codes as, const size_t block_bytes)
 {
     _Alignas(32) uint8_t scales[128], mins[128];
 
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + s * (PANEL_Q4K_CODES + 8 * block_bytes);
+        struct x_super xs = x_super_at(x, s, e.n);
+        const __m256 d[2] = {f16_scales(super, 0), f16_scales(super, 1)};
+        const __m256 d_min[2] = {f16_scales(super + 32, 0), f16_scales(super + 32, 1)};
+        __m256i isum[2 * TILE_TOKENS], pairs[8], factor[2];
+
         read_ahead(super, PANEL_Q4K_CODES, e.n);
         open_scales(scales, mins, super + PANEL_Q4K_SCALES);
+        clear_sums(isum, e);
         for (size_t j = 0; j < 8; j++) {
-            struct x_block xb = x_block_at(x, s * 8 + j, e.n);
-            __m256i isum[4];
-            __m256 scale[2], min[2];
             const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
             read_ahead(codes, block_bytes, e.n);
-            if (block_bytes == PANEL_Q5_BLOCK)
-                five_bit_dots(isum, e, codes, xb.q);
-            else
-                nibble_dots(isum, e, codes, xb.q);
-            UNROLL(2)
-            for (uint32_t h = 0; h < e.n_halves; h++) {
-                size_t at = j * 16 + 8 * (size_t)(e.half + h);
-                scale[h] = times_bytes(f16_scales(super, e.half + h), scales + at);
-                min[h] = times_bytes(f16_scales(super + 32, e.half + h), mins + at);
-            }
-            add_plain(acc, e, isum, -1, scale, xb);
-            add_min(acc, e, min, xb);
+            factors_of(factor, scales + j * 16, 1, false);
+            add_block(isum, e, as, codes, xs.q + j * 8, 64, factor, 1);
         }
+        add_isum(acc, e, isum, d, xs);
+        pair_mins(pairs, mins);
+        add_mins(acc, e, pairs, 4, xs.sum_32, d_min, xs);
     }
 }
 

@@ -1,6 +1,6 @@
 #include "kernels/ref/codebooks.h"
+#include "kernels/x86/blocks_avx2.h"
 #include "kernels/x86/levels.h"
-#include "kernels/x86/matmul_avx2.h"
 
 /* e8m0_half of eight exponents. */
 static ALWAYS_INLINE __m256 e8m0_scales(const uint8_t *at)
@@ -15,23 +15,20 @@ static ALWAYS_INLINE __m256 e8m0_scales(const uint8_t *at)
 static ALWAYS_INLINE void panel_mxfp4(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
                                       const struct group_int8 *x, const struct extent e)
 {
+    const struct block_type type = {.codes = {.kind = TABLE, .most = 31, .table = codebook_fp4, .bias = 4},
+                                    .bias = 4};
     uint32_t n_blocks = n_cols / 32;
 
     for (size_t b = 0; b < n_blocks; b++) {
-        struct x_block xb = x_block_at(x, b, e.n);
-        __m256i isum[4];
-        __m256 scale[2];
+        const uint8_t *scales = panel + four_scales_at(b);
+        const __m256 scale[2] = {e8m0_scales(scales), e8m0_scales(scales + 8)};
         if (b % 4 == 0)
-            read_ahead(panel + four_scales_at(b), 64, e.n);
+            read_ahead(scales, 64, e.n);
         read_ahead(panel + four_codes_at(b), PANEL_Q4_BLOCK, e.n);
-        small_table_dots(isum, e, panel + four_codes_at(b), xb.q, codebook_fp4, 4);
-        UNROLL(2)
-        for (uint32_t h = 0; h < e.n_halves; h++)
-            scale[h] = e8m0_scales(panel + four_scales_at(b) + 8 * (e.half + h));
-        add_plain(acc, e, isum, 4, scale, xb);
+        block_times(acc, e, type, panel + four_codes_at(b), scale, NULL, x_block_at(x, b, e.n));
     }
 }
-MATMUL_AVX2(mxfp4)
+MATMUL_AVX2(mxfp4, int8, 32)
 
 void kernels_init_mxfp4_avx2(struct kernels *k)
 {
