@@ -108,6 +108,16 @@ static ALWAYS_INLINE void codes_three_bits(int8x16_t to[8], const uint8_t *codes
     less(to, w, zero);
 }
 
+/* Unsigned, by what a block of them has: PANEL_Q4_BLOCK or PANEL_Q5_BLOCK bytes. */
+static ALWAYS_INLINE void codes_four_or_five_bits(int8x16_t to[8], const uint8_t *codes, size_t quarter,
+                                                  const size_t block_bytes)
+{
+    if (block_bytes == PANEL_Q5_BLOCK)
+        codes_five_bits(to, codes, quarter, 0);
+    else
+        codes_nibbles(to, codes, quarter, 0);
+}
+
 /* Nibbles that stand for the values of a table. */
 static ALWAYS_INLINE void codes_table(int8x16_t to[8], const uint8_t *codes, size_t quarter, int8x16_t table)
 {

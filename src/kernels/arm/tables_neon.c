@@ -1,81 +1,65 @@
-/* Nibbles that stand for the values of a table under scales of their own: IQ4_XS, IQ3_S, IQ3_XXS, MXFP4. */
-#include "kernels/arm/matmul_neon.h"
+/* Blocks of 256 of nibbles that stand for the values of a table, with a whole scale for each 32: IQ4_XS, IQ3_S,
+ * IQ3_XXS. */
+#include "kernels/arm/supers_neon.h"
 #include "kernels/ref/codebooks.h"
 
-static ALWAYS_INLINE void block_of_table(float32x4_t *acc, const uint8_t *codes, const int8_t table[16],
-                                         const float32x4_t scale[4], struct x_block x, const uint32_t n)
+static ALWAYS_INLINE void sum_of_table(int32x4_t *isum, const uint8_t *codes, const int8_t table[16],
+                                       int8x16_t scales, const int8_t *q, const uint32_t n)
 {
+    int32x4_t scale[4];
+    whole_quarters(scale, scales);
     UNROLL(4)
     for (size_t r = 0; r < 4; r++) {
         int8x16_t w[8];
         codes_table(w, codes, r, vld1q_s8(table));
-        add_block(acc + r, w, scale[r], x, n);
+        sum_block(isum + r, w, scale[r], q, n);
     }
 }
 
-static ALWAYS_INLINE void panel_iq4_xs(float32x4_t *acc, const uint8_t *panel, uint32_t n_cols,
-                                       const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void super_iq4_xs(float32x4_t *acc, const uint8_t *panel, size_t s, struct x_super x,
+                                       const uint32_t n)
 {
-    for (size_t b = 0; b < n_cols / 32; b++) {
-        const uint8_t *super = panel + pair_codes_at(b / 8, PANEL_IQ4XS_BYTES);
-        const uint8_t *codes = super + PANEL_IQ4XS_CODES + b % 8 * PANEL_Q4_BLOCK;
-        float32x4_t scale[4];
-        f16_quarters(scale, panel + pair_scales_at(b / 8, PANEL_IQ4XS_BYTES));
-        times_bytes(scale, vreinterpretq_s8_u8(vld1q_u8(super + b % 8 * 16)));
-        block_of_table(acc, codes, codebook_iq4, scale, x_block_at(x, b, n), n);
-    }
-}
-MATMUL_NEON(iq4_xs, IQ4_XS)
+    const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ4XS_BYTES), *codes = super + PANEL_IQ4XS_CODES;
+    int32x4_t isum[ISUM_MAX];
 
-/* Scales stand for 1 + 2 * scale times `unit`; exact, whatever is multiplied first. */
-static ALWAYS_INLINE void panel_iq3(float32x4_t *acc, const uint8_t *panel, uint32_t n_cols,
-                                    const struct group_int8 *x, const uint32_t n, const int8_t table[16],
-                                    const float unit)
+    isum_zero(isum, n);
+    for (size_t j = 0; j < 8; j++)
+        sum_of_table(isum, codes + j * PANEL_Q4_BLOCK, codebook_iq4, load_scales(super + 16 * j), x.q + j * 32,
+                     n);
+    add_super(acc, isum, panel + pair_scales_at(s, PANEL_IQ4XS_BYTES), x, n);
+}
+MATMUL_SUPERS_NEON(iq4_xs, IQ4_XS)
+
+/* 1 + 2 * scale */
+static ALWAYS_INLINE int8x16_t iq3_scales(const uint8_t *packed, size_t j)
 {
-    for (size_t b = 0; b < n_cols / 32; b++) {
-        const uint8_t *super = panel + pair_codes_at(b / 8, PANEL_IQ3_BYTES);
-        const uint8_t *codes = super + PANEL_IQ3_CODES + b % 8 * PANEL_Q4_BLOCK;
-        uint8x16_t both = vld1q_u8(super + b % 4 * 16);
-        uint8x16_t four = b % 8 < 4 ? vandq_u8(both, vdupq_n_u8(15)) : vshrq_n_u8(both, 4);
-        float32x4_t scale[4];
-        f16_quarters(scale, panel + pair_scales_at(b / 8, PANEL_IQ3_BYTES));
-        times_bytes(scale, vreinterpretq_s8_u8(vorrq_u8(vshlq_n_u8(four, 1), vdupq_n_u8(1))));
-        UNROLL(4)
-        for (size_t r = 0; r < 4; r++)
-            scale[r] = vmulq_n_f32(scale[r], unit);
-        block_of_table(acc, codes, table, scale, x_block_at(x, b, n), n);
-    }
+    uint8x16_t both = vld1q_u8(packed + 16 * (j % 4));
+    uint8x16_t four = j < 4 ? vandq_u8(both, vdupq_n_u8(15)) : vshrq_n_u8(both, 4);
+    return vreinterpretq_s8_u8(vorrq_u8(vshlq_n_u8(four, 1), vdupq_n_u8(1)));
 }
 
-#define IQ3_PANEL(name, unit)                                                                                  \
-    static ALWAYS_INLINE void panel_##name(float32x4_t *acc, const uint8_t *panel, uint32_t n_cols,            \
-                                           const struct group_int8 *x, const uint32_t n)                       \
-    {                                                                                                          \
-        panel_iq3(acc, panel, n_cols, x, n, codebook_##name, unit);                                            \
-    }
-IQ3_PANEL(iq3_s, 1.0F)
-IQ3_PANEL(iq3_xxs, 0.5F)
-MATMUL_NEON(iq3_s, IQ3_S)
-MATMUL_NEON(iq3_xxs, IQ3_XXS)
-
-/* e8m0_half of four of sixteen exponents. */
-static ALWAYS_INLINE float32x4_t e8m0_halves(uint32x4_t e)
+static ALWAYS_INLINE void super_iq3(float32x4_t *acc, const uint8_t *panel, size_t s, struct x_super x,
+                                    const uint32_t n, const int8_t table[16], const float unit)
 {
-    uint32x4_t normal = vshlq_n_u32(vsubq_u32(e, vdupq_n_u32(1)), 23);
-    uint32x4_t denormal = vshlq_u32(vdupq_n_u32(0x00200000U), vreinterpretq_s32_u32(e));
-    return vreinterpretq_f32_u32(vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), denormal, normal));
+    const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES), *codes = super + PANEL_IQ3_CODES;
+    int32x4_t isum[ISUM_MAX];
+
+    isum_zero(isum, n);
+    for (size_t j = 0; j < 8; j++)
+        sum_of_table(isum, codes + j * PANEL_Q4_BLOCK, table, iq3_scales(super, j), x.q + j * 32, n);
+    add_super_of_unit(acc, isum, panel + pair_scales_at(s, PANEL_IQ3_BYTES), unit, x, n);
 }
 
-static ALWAYS_INLINE void panel_mxfp4(float32x4_t *acc, const uint8_t *panel, uint32_t n_cols,
-                                      const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void super_iq3_s(float32x4_t *acc, const uint8_t *panel, size_t s, struct x_super x,
+                                      const uint32_t n)
 {
-    for (size_t b = 0; b < n_cols / 32; b++) {
-        uint8x16_t e = vld1q_u8(panel + four_scales_at(b));
-        uint16x8_t low = vmovl_u8(vget_low_u8(e)), high = vmovl_high_u8(e);
-        const float32x4_t scale[4] = {
-            e8m0_halves(vmovl_u16(vget_low_u16(low))), e8m0_halves(vmovl_high_u16(low)),
-            e8m0_halves(vmovl_u16(vget_low_u16(high))), e8m0_halves(vmovl_high_u16(high))};
-        block_of_table(acc, panel + four_codes_at(b), codebook_fp4, scale, x_block_at(x, b, n), n);
-    }
+    super_iq3(acc, panel, s, x, n, codebook_iq3_s, 1);
 }
-MATMUL_NEON(mxfp4, MXFP4)
+MATMUL_SUPERS_NEON(iq3_s, IQ3_S)
+
+static ALWAYS_INLINE void super_iq3_xxs(float32x4_t *acc, const uint8_t *panel, size_t s, struct x_super x,
+                                        const uint32_t n)
+{
+    super_iq3(acc, panel, s, x, n, codebook_iq3_xxs, 0.5F);
+}
+MATMUL_SUPERS_NEON(iq3_xxs, IQ3_XXS)
