@@ -64,13 +64,10 @@ static void block_fill(const struct group_int8 *to, size_t at, const float *from
     int32_t of_8[4];
 
     round_32(to->q + at * 8, of_8, from, inverse);
-    int32_t sum[2] = {of_8[0] + of_8[1], of_8[2] + of_8[3]};
+    int32_t sum = of_8[0] + of_8[1] + of_8[2] + of_8[3];
     to->scale[at] = scale;
-    to->scaled_sum[at] = scale * (float)(sum[0] + sum[1]);
-    to->minus_sum[at] = -(1 << GROUP_SUM_BIAS) * (sum[0] + sum[1]);
-    to->minus_half[at * 2] = -(1 << GROUP_HALF_BIAS) * sum[0];
-    to->minus_half[at * 2 + 1] = -(1 << GROUP_HALF_BIAS) * sum[1];
-    to->sum_pair[at] = in_halves(sum[0], sum[1]);
+    to->scaled_sum[at] = scale * (float)sum;
+    to->minus_sum[at] = -(1 << GROUP_SUM_BIAS) * sum;
 }
 
 static void int8_prepare(void *prepared, const float *x, size_t x_stride, const struct activation_part *part,
@@ -100,7 +97,7 @@ static void super_fill(const struct group_super *to, size_t at, const float *fro
         int32_t of_8[4];
         round_32(to->q + at * 64 + j * 8, of_8, from + 32 * j, inverse);
         for (size_t i = 0; i < 4; i++)
-            to->minus_8[at * 32 + j * 4 + i] = (int16_t)(-(1 << GROUP_HALF_BIAS) * of_8[i]);
+            to->minus_8[at * 32 + j * 4 + i] = (int16_t)(-(1 << GROUP_EIGHTH_BIAS) * of_8[i]);
         to->sum_16[at * 8 + j] = in_halves(of_8[0] + of_8[1], of_8[2] + of_8[3]);
         of_32[j] = of_8[0] + of_8[1] + of_8[2] + of_8[3];
         to->minus_32[at * 8 + j] = -(1 << GROUP_SUM_BIAS) * of_32[j];

@@ -73,14 +73,13 @@ static ALWAYS_INLINE void dots_of(__m512i *isum, const uint32_t m, const __m512i
 
 /* What m tokens' sums begin with: what takes off that codes are unsigned, 2^more times as much; more < 0: none.
  */
-static ALWAYS_INLINE void begin_sums(__m512i *isum, const uint32_t m, const int more, const int32_t *minus,
-                                     const size_t stride)
+static ALWAYS_INLINE void begin_sums(__m512i *isum, const uint32_t m, const int more, const int32_t *minus)
 {
     UNROLL(8)
     for (size_t k = 0; k < m; k++)
         isum[k] = more < 0    ? _mm512_setzero_si512()
-                  : more == 0 ? _mm512_set1_epi32(minus[k * stride])
-                              : _mm512_srai_epi32(_mm512_set1_epi32(minus[k * stride]), (unsigned)(more & 31));
+                  : more == 0 ? _mm512_set1_epi32(minus[k])
+                              : _mm512_srai_epi32(_mm512_set1_epi32(minus[k]), (unsigned)(more & 31));
 }
 
 static ALWAYS_INLINE __m512 add_link(__m512 acc, __m512 isum, __m512 w_scale, float x_scale)
@@ -98,7 +97,7 @@ static ALWAYS_INLINE void block_plain(struct block_to to, const uint32_t n, cons
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
-        begin_sums(isum, m, bias < 0 ? bias : GROUP_SUM_BIAS - bias, x.minus_sum + t, 1);
+        begin_sums(isum, m, bias < 0 ? bias : GROUP_SUM_BIAS - bias, x.minus_sum + t);
         dots_of(isum, m, w, 8, x.q + t * 8, 8);
         UNROLL(8)
         for (uint32_t k = 0; k < m; k++)
@@ -116,7 +115,7 @@ static ALWAYS_INLINE void block_min(struct block_to to, const uint32_t n, const 
     UNROLL(16)
     for (uint32_t t = 0; t < n; t += m) {
         __m512i isum[SIDE_BY_SIDE];
-        begin_sums(isum, m, -1, NULL, 0);
+        begin_sums(isum, m, -1, NULL);
         dots_of(isum, m, w, 8, x.q + t * 8, 8);
         UNROLL(8)
         for (uint32_t k = 0; k < m; k++) {

@@ -11,16 +11,13 @@
 /* Rule 1's activations of a group in blocks of 32 columns, one array after the other; b: block, t: token within
  * the group. x86/activations_avx2.c fills them for both levels. */
 struct group_int8 {
-    int32_t *q;          /* [b][t][8]: four values each */
-    float *scale;        /* [b][t] */
-    float *scaled_sum;   /* [b][t]: scale * (float)sum of q */
-    int32_t *minus_sum;  /* [b][t]: -2^7 * sum of q, to take off what makes codes unsigned */
-    int32_t *minus_half; /* [b][t][2]: -2^5 * sum of each half */
-    int32_t *sum_pair; /* [b][t]: of each half, positive, in 16 bits each; the first half's are the low ones */
+    int32_t *q;         /* [b][t][8]: four values each */
+    float *scale;       /* [b][t] */
+    float *scaled_sum;  /* [b][t]: scale * (float)sum of q */
+    int32_t *minus_sum; /* [b][t]: -2^GROUP_SUM_BIAS * sum of q, to take off what makes codes unsigned */
 };
 #define GROUP_SUM_BIAS         7
-#define GROUP_HALF_BIAS        5
-#define GROUP_INT8_BLOCK_BYTES 56
+#define GROUP_INT8_BLOCK_BYTES 44
 static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_blocks, struct group g)
 {
     size_t n = (size_t)n_blocks * g.size;
@@ -29,8 +26,6 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
     x.scale = (float *)(x.q + n * 8);
     x.scaled_sum = x.scale + n;
     x.minus_sum = (int32_t *)(x.scaled_sum + n);
-    x.minus_half = x.minus_sum + n;
-    x.sum_pair = x.minus_half + 2 * n;
     return x;
 }
 
@@ -39,11 +34,12 @@ static inline struct group_int8 group_int8_at(const void *prepared, uint32_t n_b
 struct group_super {
     int32_t *q;        /* [s][t][64]: four values each */
     float *scale;      /* [s][t] */
-    int32_t *minus_32; /* [s][t][8]: -2^7 * sum of each 32 columns, to take off what makes codes unsigned */
-    int16_t *minus_8;  /* [s][t][32]: -2^5 * sum of each 8 columns */
+    int32_t *minus_32; /* [s][t][8]: -2^GROUP_SUM_BIAS * sum of each 32 columns */
+    int16_t *minus_8;  /* [s][t][32]: -2^GROUP_EIGHTH_BIAS * sum of each 8 columns */
     int32_t *sum_16;   /* [s][t][8]: of the halves of each 32 columns */
     int32_t *sum_32;   /* [s][t][4]: of each two times 32 columns */
 };
+#define GROUP_EIGHTH_BIAS 5
 #define GROUP_SUPER_BYTES 404
 static inline struct group_super group_super_at(const void *prepared, uint32_t n_supers, struct group g)
 {

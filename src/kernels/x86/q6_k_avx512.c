@@ -48,7 +48,7 @@ static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t
 static void open_q6_k(struct opened_super *to, const uint8_t *panel, size_t s)
 {
     const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
-    const __m512i middle = _mm512_set1_epi8(1 << GROUP_HALF_BIAS);
+    const __m512i middle = _mm512_set1_epi8(1 << GROUP_EIGHTH_BIAS);
 
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8],

@@ -72,7 +72,7 @@ static ALWAYS_INLINE void add_products(__m512i *isum, const uint32_t n, const __
 /* How dot products begin and become part of isum. */
 enum scaling {
     SCALE_16,        /* 16 columns, which fit 16 bits: one instruction multiplies and adds */
-    SCALE_16_UNBIAS, /* 8 columns, 2^GROUP_HALF_BIAS taken off the codes */
+    SCALE_16_UNBIAS, /* 8 columns, 2^GROUP_EIGHTH_BIAS taken off the codes */
     SCALE_32,        /* 32 columns */
     SCALE_32_UNBIAS  /* and 2^GROUP_SUM_BIAS taken off the codes */
 };
