@@ -70,8 +70,9 @@ static void free_buffers(struct forward *f)
 {
     struct pass_buffers *b = &f->buffers;
     struct expert_buffers *x = &b->experts;
-    void *blocks[] = {b->x,      b->normed, b->product, b->q,         b->k,         b->v,        b->attended,
-                      b->slices, b->cos,    b->sin,     b->cos_local, b->sin_local, b->partials, f->logits};
+    void *blocks[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
+                      b->v,   b->attended,  b->slices,    b->gated,    b->cos,
+                      b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
     void *of_experts[] = {x->scores, x->shares, x->ids, x->rows,        x->first_pair, x->active,
                           x->gate,   x->up,     x->out, x->prepared[0], x->prepared[1]};
 
@@ -165,6 +166,8 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
     if (hp->n_experts) {
         b->normed = take_floats(f, n_rows, hp->n_embd, &ok);
         make_expert_buffers(f, hp, n_rows, &ok);
+    } else {
+        b->gated = take_floats(f, PASS_GATED_ROWS, hp->n_ff, &ok);
     }
     b->cos = take_floats(f, n_rows, hp->n_rot / 2, &ok);
     b->sin = take_floats(f, n_rows, hp->n_rot / 2, &ok);

@@ -11,6 +11,7 @@
 #include "engine/weights_layout.h"
 #include "kernels/kernels.h"
 
+#define PASS_GATED_ROWS 4 /* of which a gated product is kept whole */
 #define PASS_INPUTS_MAX 4 /* different prepared forms of one input that can be kept */
 
 /* Scratch memory for n_rows rows, [n_rows][...] each; made by forward.c. */
@@ -24,6 +25,7 @@ struct pass_buffers {
     float *cos_local, *sin_local;       /* of layers with a window where they differ, else NULL */
     void *prepared[PASS_INPUTS_MAX];    /* inputs of matrices, by kind of activation: n_embd, heads */
     void *prepared_ff[PASS_INPUTS_MAX]; /* n_ff; where there are experts NULL */
+    float *gated;                       /* [PASS_GATED_ROWS][n_ff]; where there are experts NULL */
     float *slices;                      /* for each worker: products that are used where they arise */
     size_t slices_stride;               /* floats a worker */
     float *partials;                    /* of attention, for each worker */

@@ -134,10 +134,51 @@ static void run_gated(void *arg, uint32_t index, uint32_t worker)
     pass->kernels->types[down->type].activation->prepare(pass->buffers->prepared_ff[kind], gate, n, &columns);
 }
 
+/* --- few rows ----------------------------------------------------------------------------------------------
+ *
+ * Where many columns are rounded together there may be too few such parts for all workers. A few rows' products
+ * are small enough to be kept whole: parts are as small as other matrices', and what they give is readied
+ * afterwards. */
+
+static void run_gated_whole(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct slice_part *part = arg;
+    const struct pass *pass = part->pass;
+    uint32_t first, n = rows_of_part(part, index, &first);
+    float *gate = slices_of(pass, worker), *up = gate + (size_t)pass->n_rows * n;
+
+    multiply_slice(pass, &part->ffn->gate, first, n, gate);
+    multiply_slice(pass, &part->ffn->up, first, n, up);
+    for (size_t t = 0; t < pass->n_rows; t++)
+        pass_gate(pass->kernels, part->act, pass->buffers->gated + t * part->matrix->n_rows + first,
+                  gate + t * n, up + t * n, n);
+}
+
+static void run_ready(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct slice_part *part = arg;
+    const struct pass *pass = part->pass;
+    const struct matrix *down = &part->ffn->down;
+    uint32_t n = activation_columns(down->type), first = index * n, kind = pass->buffers->input_of[down->type];
+    struct activation_part columns = {down->n_cols, pass->n_rows, 0, pass->n_rows, first, first + n};
+    (void)worker;
+
+    pass->kernels->types[down->type].activation->prepare(pass->buffers->prepared_ff[kind],
+                                                         pass->buffers->gated + first, down->n_cols, &columns);
+}
+
 void pass_gated_input(struct pass *pass, const struct gated *ffn, enum gate_act act)
 {
     struct slice_part part = {.pass = pass, .matrix = &ffn->gate, .ffn = ffn, .act = act};
-    uint32_t columns = activation_columns(ffn->down.type);
-    share(pass, &part, least_common_multiple(pass_gated_panel(pass, &ffn->gate, &ffn->up), columns), run_gated);
+    uint32_t panel = pass_gated_panel(pass, &ffn->gate, &ffn->up), columns = activation_columns(ffn->down.type);
+    uint32_t unit = least_common_multiple(panel, columns);
+    bool too_few = pass_n_blocks(ffn->gate.n_rows, unit) < pass->n_workers * PASS_PARTS_A_WORKER;
+
+    if (too_few && unit > panel && pass->n_rows <= PASS_GATED_ROWS) {
+        share(pass, &part, panel, run_gated_whole);
+        crew_share(pass->crew, pass_n_blocks(ffn->down.n_cols, columns), run_ready, &part);
+    } else {
+        share(pass, &part, unit, run_gated);
+    }
     pass->inputs = pass->buffers->prepared_ff;
 }
