@@ -42,7 +42,9 @@ static void print_text(const struct verify_report *report, const char *dir)
         print_shard(report, &report->shards[i]);
     if (!report->manifest)
         printf("Manifest: MISSING (no %s in %s: files are not checked)\n", MANIFEST_FILE, dir);
-    else if (!report->tokenizer_ok)
+    else if (report->manifest_note[0])
+        printf("Manifest: INVALID (%s)\n", report->manifest_note);
+    if (report->manifest && !report->tokenizer_ok)
         printf("Tokenizer: INVALID (%s)\n", report->tokenizer_note);
     for (uint32_t i = 0; i < report->n_near_misses; i++)
         printf("Beside them: %s\n", report->near_misses[i]);
@@ -79,6 +81,8 @@ static void print_json(const struct verify_report *report, const char *dir, bool
     jv_set_text(root, "dir", dir);
     jv_set_text(root, "model", report->manifest ? report->manifest->name : NULL);
     jv_set_bool(root, "good", good);
+    if (report->manifest_note[0])
+        jv_set_text(root, "manifest_error", report->manifest_note);
     jv_set(root, "shards", shards);
     jv_set(root, "tokenizer", tokenizer);
     jv_set(root, "near_misses", near);

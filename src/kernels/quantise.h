@@ -1,4 +1,5 @@
-/* quantise - rule 1's activations: 32 values to 8 bits each. Internal to kernels; vector versions match it. */
+/* quantise - rule 1's activations: the values of a block, 32 or 256, to 8 bits each. Internal to kernels;
+ * vector versions match it. */
 #ifndef KERNELS_QUANTISE_H
 #define KERNELS_QUANTISE_H
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define PIECES_OF_SHARD 2000
@@ -44,6 +45,20 @@ void manifest_free(struct manifest *manifest)
     mem_free(manifest->probe_states);
     mem_free(manifest->text);
     mem_free(manifest);
+}
+
+enum status manifest_check_arithmetic(const struct manifest *manifest, uint32_t arithmetic, struct error *err)
+{
+    if (manifest->arithmetic == arithmetic)
+        return STATUS_OK;
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "manifest of '%s': its results were computed by arithmetic %" PRIu32
+                     ", this version of shoal computes by %" PRIu32 ": %s",
+                     manifest->name, manifest->arithmetic, arithmetic,
+                     manifest->arithmetic < arithmetic
+                         ? "split the model again, into as many shards (`shoal split MODEL.gguf --shards N`); "
+                           "only " MANIFEST_FILE " will differ, the shard files here stay right"
+                         : "a newer shoal split the model; install that version here");
 }
 
 void manifest_set_truth(struct manifest *manifest, const struct shard_truth *truth)

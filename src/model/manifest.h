@@ -45,7 +45,7 @@ struct manifest {
     char architecture[32];
     uint32_t n_layers, n_shards;
     struct sha256 fingerprint; /* of the model */
-    uint32_t arithmetic;
+    uint32_t arithmetic;       /* version of the rules by which its hashes of results were computed */
     struct {
         char file[MANIFEST_FILE_NAME_MAX + 1];
         uint64_t bytes;
@@ -77,6 +77,9 @@ void shard_truth_free(struct shard_truth *truth); /* empties it */
 enum status manifest_parse(struct manifest **out, struct bytes text, struct error *err);
 /* NOT_FOUND: no such file. */
 enum status manifest_load(struct manifest **out, const char *path, struct error *err);
+/* UNSUPPORTED, with the way out: who computes by `arithmetic` would never get its results. Its shard files are
+ * those of any version. */
+enum status manifest_check_arithmetic(const struct manifest *manifest, uint32_t arithmetic, struct error *err);
 void manifest_free(struct manifest *manifest); /* NULL is fine */
 
 struct manifest *manifest_new(uint32_t n_shards); /* zeros, for split */

@@ -61,7 +61,8 @@ struct verify_shard {
 struct verify_report {
     struct manifest *manifest; /* owned; NULL: none in the folder */
     uint32_t n_shards;
-    struct verify_shard *shards; /* owned */
+    struct verify_shard *shards;        /* owned */
+    char manifest_note[ERROR_TEXT_MAX]; /* why it serves no swarm of this version; "": it does */
     bool tokenizer_ok;
     char tokenizer_note[320];
     char (*near_misses)[400]; /* owned: sentences on files that nearly are shards */
@@ -72,6 +73,6 @@ struct verify_report {
 enum status verify_folder(struct verify_report *out, const char *dir, const struct model_progress *progress,
                           struct error *err);
 void verify_report_free(struct verify_report *report);          /* empties it */
-bool verify_report_is_good(const struct verify_report *report); /* all EXISTS, tokenizer too */
+bool verify_report_is_good(const struct verify_report *report); /* all EXISTS, tokenizer and manifest too */
 
 #endif

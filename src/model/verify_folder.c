@@ -2,6 +2,7 @@
 #include "model/verify.h"
 
 #include "base/mem.h"
+#include "kernels/kernels.h"
 #include "model/folder.h"
 #include "model/shards.h"
 
@@ -237,8 +238,12 @@ enum status verify_folder(struct verify_report *out, const char *dir, const stru
     mem_free(path);
     if (status == STATUS_NOT_FOUND)
         status = STATUS_OK;
-    if (report.manifest)
+    if (report.manifest) {
+        struct error note;
         report.n_shards = report.manifest->n_shards;
+        if (manifest_check_arithmetic(report.manifest, ARITHMETIC_VERSION, &note))
+            snprintf(report.manifest_note, sizeof report.manifest_note, "%s", note.text);
+    }
     report.shards = mem_array(report.n_shards, sizeof *report.shards);
     w.candidates = mem_array(w.list.n, sizeof *w.candidates);
     if (!status && report.manifest)
@@ -265,7 +270,7 @@ void verify_report_free(struct verify_report *report)
 
 bool verify_report_is_good(const struct verify_report *report)
 {
-    if (!report->manifest || !report->tokenizer_ok)
+    if (!report->manifest || report->manifest_note[0] || !report->tokenizer_ok)
         return false;
     for (uint32_t i = 0; i < report->n_shards; i++)
         if (report->shards[i].presence != SHARD_FILE_EXISTS)

@@ -21,6 +21,7 @@ struct manifests {
     const struct roster *roster;
     char *dirs[N_PLACES], *shards_place;
     struct public_key owner;
+    uint32_t arithmetic;
     void (*changed)(void *ctx);
     void *ctx;
 
@@ -44,8 +45,24 @@ struct manifests {
 static void look_for_tokenizer(struct manifests *m);
 static void read_place(struct manifests *m, enum place place);
 
+static char *path_in(const struct manifests *m, enum place place)
+{
+    return mem_format("%s/%s", m->dirs[place], MANIFEST_FILE);
+}
+
+static bool is_in(const struct manifests *m, enum place place, const char *where)
+{
+    char *path = path_in(m, place);
+    bool same = strcmp(path, where) == 0;
+    mem_free(path);
+    return same;
+}
+
+/* Our copy follows what a person mends elsewhere, and is told only where nothing else is. */
 static void set_invalid(struct manifests *m, const char *where, const char *why)
 {
+    if (m->invalid && is_in(m, IN_STATE, where))
+        return;
     mem_free(m->invalid);
     mem_free(m->invalid_where);
     m->invalid = mem_string(why);
@@ -69,11 +86,15 @@ static void on_written(void *ctx, enum status status, const struct error *err)
     m->write_job = NULL;
     if (status)
         log_warn("a copy of the manifest cannot be kept: %s", err->text);
+    else if (m->invalid && is_in(m, IN_STATE, m->invalid_where)) {
+        clear_invalid(m, m->invalid_where);
+        m->changed(m->ctx);
+    }
 }
 
 static void keep(struct manifests *m)
 {
-    char *path = mem_format("%s/%s", m->dirs[IN_STATE], MANIFEST_FILE);
+    char *path = path_in(m, IN_STATE);
     disk_cancel(m->disk, &m->write_job);
     m->write_job = m->disk->ops->write(m->disk->self, path, manifest_text(m->current), on_written, m);
     mem_free(path);
@@ -123,6 +144,11 @@ static struct manifest *accept_text(struct manifests *m, struct bytes text, cons
         manifest_free(manifest);
         return NULL;
     }
+    if (manifest_check_arithmetic(manifest, m->arithmetic, &err)) {
+        set_invalid(m, where, err.text);
+        manifest_free(manifest);
+        return NULL;
+    }
     clear_invalid(m, where);
     return manifest;
 }
@@ -133,15 +159,14 @@ static void on_read(struct manifests *m, enum place place, enum status status, s
     m->reads[place] = NULL;
     bool first = !m->settled[place];
     m->settled[place] = true;
-    char *path = mem_format("%s/%s", m->dirs[place], MANIFEST_FILE);
-    if (!status) {
+    char *path = path_in(m, place);
+    /* What stands in the state folder is a copy: it never replaces what was found elsewhere. */
+    bool counts = place == IN_SHARDS || !m->current;
+    if (!status && counts) {
         struct manifest *manifest = accept_text(m, content, path);
-        /* What stands in the state folder is a copy: it never replaces what was found elsewhere. */
-        if (manifest && place == IN_STATE && m->current)
-            manifest_free(manifest);
-        else if (manifest)
+        if (manifest)
             adopt(m, manifest, place == IN_SHARDS);
-    } else if (status != STATUS_NOT_FOUND) {
+    } else if (status && status != STATUS_NOT_FOUND) {
         set_invalid(m, path, err->text);
     }
     mem_free(path);
@@ -164,7 +189,7 @@ static void on_read_state(void *ctx, enum status status, struct bytes content, c
 
 static void read_place(struct manifests *m, enum place place)
 {
-    char *path = mem_format("%s/%s", m->dirs[place], MANIFEST_FILE);
+    char *path = path_in(m, place);
     if (!m->reads[place])
         m->reads[place] = m->disk->ops->read(m->disk->self, path, MANIFEST_BYTES_MAX,
                                              place == IN_SHARDS ? on_read_shards : on_read_state, m);
@@ -349,6 +374,7 @@ struct manifests *manifests_new(const struct clock *clock, const struct disk *di
     m->dirs[IN_STATE] = mem_string(config->state_dir);
     m->shards_place = mem_string(config->shards_place ? config->shards_place : config->shards_dir);
     m->owner = config->owner;
+    m->arithmetic = config->arithmetic;
     m->changed = changed;
     m->ctx = ctx;
     m->timer = clock_timer_new(clock, ask_again, m);
@@ -416,8 +442,8 @@ const char *manifests_tokenizer_path(const struct manifests *m)
     return m->tokenizer_path;
 }
 
-/* Tests of find(1) that only the right manifest passes: of our owner, and of the model and split that is here.
- */
+/* Tests of find(1) that only the right manifest passes: of our owner and arithmetic, and of the model and split
+ * that is here. */
 static char *tests_of(const struct manifests *m, const struct shard_file *like)
 {
     static const struct public_key nobody;
@@ -433,22 +459,21 @@ static char *tests_of(const struct manifests *m, const struct shard_file *like)
         buffer_format(&out, "-exec grep -q %.16s {} \\; -exec grep -q '\"n_shards\": %" PRIu32 ",' {} \\; ",
                       hex, like->count);
     }
+    buffer_format(&out, "-exec grep -q '\"arithmetic\": %" PRIu32 ",' {} \\; ", m->arithmetic);
     buffer_text(&out, "-exec grep -l shoal-manifest-1 {} +");
     return buffer_take_string(&out);
 }
 
 char *manifests_action(const struct manifests *m, const struct shard_file *like)
 {
-    char *bad = mem_format("%s/%s", m->dirs[IN_SHARDS], MANIFEST_FILE), *tests = tests_of(m, like);
-    bool is_there = m->invalid && strcmp(m->invalid_where, bad) == 0;
-    char *path = shell_path(m->shards_place, MANIFEST_FILE);
+    char *tests = tests_of(m, like), *path = shell_path(m->shards_place, MANIFEST_FILE);
+    bool is_there = m->invalid && is_in(m, IN_SHARDS, m->invalid_where);
     char *action =
         mem_format("cp \"$(find / -name %s%s%s %s 2>/dev/null | head -n 1)\" %s # not on this machine? copy it "
                    "from where the model was split, or split it: shoal split",
                    MANIFEST_FILE, is_there ? " ! -samefile " : "", is_there ? path : "", tests, path);
     mem_free(tests);
     mem_free(path);
-    mem_free(bad);
     return action;
 }
 

@@ -1,7 +1,7 @@
 /* manifests - which manifest and tokenizer this node has, and how it gets them: from the shards folder, from
- * its state folder, from any peer (GET_MANIFEST, GET_TOKENIZER), each checked by signature, owner and hash
- * before it counts. Both are kept in the state folder, so that copying nothing but shard files to a node is
- * enough. Owner: the node. Thread: loop. */
+ * its state folder, from any peer (GET_MANIFEST, GET_TOKENIZER), each checked by signature, owner, hash
+ * and arithmetic before it counts. Both are kept in the state folder, so that copying nothing but shard files
+ * to a node is enough. Owner: the node. Thread: loop. */
 #ifndef NODE_MANIFESTS_H
 #define NODE_MANIFESTS_H
 
@@ -17,6 +17,7 @@ struct manifests_config {
     const char *shards_dir, *state_dir; /* copied */
     const char *shards_place; /* shards_dir from the root on, for commands to paste; copied; NULL: as it is */
     struct public_key owner;  /* zero: any owner's is taken */
+    uint32_t arithmetic;      /* ours: another's results would never be those of this machine */
 };
 
 struct manifests *manifests_new(const struct clock *clock, const struct disk *disk, struct commands *commands,

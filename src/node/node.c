@@ -369,7 +369,8 @@ struct node *node_new(const struct node_config *config, const struct node_ports 
     struct manifests_config manifests = {.shards_dir = config->shards_dir,
                                          .shards_place = config->shards_place,
                                          .state_dir = config->state_dir,
-                                         .owner = config->credentials->owner};
+                                         .owner = config->credentials->owner,
+                                         .arithmetic = config->arithmetic};
     node->manifests =
         manifests_new(ports->clock, ports->disk, node->commands, node->roster, &manifests, on_changed, node);
     node->told = told_new(ports->clock, node->commands, node->roster, config->print_lines);

@@ -104,6 +104,27 @@ static void set_cluster(struct finding *alone, const char *name, uint32_t role)
     mem_free(word);
 }
 
+static bool is_turned_away(const struct finding *f)
+{
+    return f->severity != SEVERITY_INFO && node_id_is_zero(&f->node) &&
+           (f->code == FINDING_KEY_MISMATCH || f->code == FINDING_IDENTITY_CONFLICT ||
+            f->code == FINDING_PROTOCOL_VERSION_MISMATCH || f->code == FINDING_CLUSTER_MISMATCH);
+}
+
+/* Whoever came with our key and of our cluster and is of another version would be here, were it of ours. */
+static bool other_version_blocks(struct finding_list *list)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct finding *f = &list->items[i];
+        if (f->code != FINDING_PROTOCOL_VERSION_MISMATCH || !is_turned_away(f))
+            continue;
+        f->severity = SEVERITY_BLOCKER;
+        any = true;
+    }
+    return any;
+}
+
 /* Being alone blocks where something lacks that others would bring; else it is only news. */
 static void attach_to_alone(struct finding_list *out, const struct verdict_view *view)
 {
@@ -120,19 +141,17 @@ static void attach_to_alone(struct finding_list *out, const struct verdict_view 
         alone->severity = SEVERITY_INFO;
         return;
     }
+    enum finding_code cause = FINDING_ALONE_IN_CLUSTER;
+    if (other_version_blocks(out)) {
+        cause = FINDING_PROTOCOL_VERSION_MISMATCH;
+        follows(alone, cause);
+    }
     for (uint32_t i = 0; i < out->n; i++)
         if (out->items[i].severity == SEVERITY_BLOCKER && is_of_being_alone(&out->items[i], view))
-            follows(&out->items[i], FINDING_ALONE_IN_CLUSTER);
+            follows(&out->items[i], cause);
 }
 
 /* --- somebody was turned away, and a shard lacks --------------------------------------------------------- */
-
-static bool is_turned_away(const struct finding *f)
-{
-    return f->severity != SEVERITY_INFO && node_id_is_zero(&f->node) &&
-           (f->code == FINDING_KEY_MISMATCH || f->code == FINDING_IDENTITY_CONFLICT ||
-            f->code == FINDING_PROTOCOL_VERSION_MISMATCH || f->code == FINDING_CLUSTER_MISMATCH);
-}
 
 /* Who knocks and may not come in is the likely cause of a shard that nobody claims. With as many knocking as
  * shards lack the shards follow from that; with fewer both are told. */

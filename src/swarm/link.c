@@ -211,10 +211,11 @@ static bool protocol_is_ours(struct link *link)
         return false;
     }
     if (peer->arithmetic != own->arithmetic) {
-        fail(
-            link, LINK_STEP_PROTOCOL, LINK_FAULT_VERSION,
-            "the other side computes with arithmetic %u, we with %u: install the same version of shoal on both",
-            peer->arithmetic, own->arithmetic);
+        fail(link, LINK_STEP_PROTOCOL, LINK_FAULT_VERSION,
+             "the other side computes by arithmetic %u, we by %u, and their results would differ: install %s",
+             peer->arithmetic, own->arithmetic,
+             peer->arithmetic < own->arithmetic ? "this version of shoal there"
+                                                : "its newer version of shoal here");
         return false;
     }
     return true;

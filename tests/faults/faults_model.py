@@ -47,6 +47,17 @@ def manifest_cut(t):
     bad_manifest(t, truncate, r"JSON|cut|end")
 
 
+@fault("MANIFEST_INVALID", "the manifest was made by an older version, whose results differ")
+def older_manifest(t):
+    def bend(path):  # as on a node that was updated: its state folder has a copy
+        resign(path, t.env["XDG_CONFIG_HOME"], lambda m: m.update(arithmetic=m["arithmetic"] - 1))
+        state = t.dir / "state/node2"
+        state.mkdir(parents=True, mode=0o700)
+        shutil.copyfile(path, state / "manifest.json")
+    bad_manifest(t, bend, r"shards/node2/manifest\.json.* arithmetic \d+, this version of shoal computes by \d+.*`shoal split ")
+    check(not any(p.finding("MANIFEST_INVALID") for p in t.processes if p.role == "node"), "the old copy is told as a fault")
+
+
 @fault("MODEL_MISMATCH", "a node was given the manifest of another split")
 def other_split(t):
     nodes, serve = t.plain(lacking=(2,))

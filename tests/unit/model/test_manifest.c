@@ -316,6 +316,25 @@ static void test_signature_covers_sorted_compact_json(void **state)
     manifest_free(m);
 }
 
+/* Results by other rules are told as such, with both versions and who has to change what. */
+static void test_other_arithmetic(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct manifest *m = make();
+    assert_int_equal(manifest_check_arithmetic(m, 1, &err), STATUS_OK);
+    assert_int_equal(manifest_check_arithmetic(m, 2, &err), STATUS_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "'a small"));
+    assert_non_null(strstr(err.text, "by arithmetic 1, this version of shoal computes by 2"));
+    assert_non_null(strstr(err.text, "`shoal split"));
+    m->arithmetic = 3;
+    assert_int_equal(manifest_check_arithmetic(m, 2, &err), STATUS_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "by arithmetic 3, this version of shoal computes by 2"));
+    assert_non_null(strstr(err.text, "install that version"));
+    assert_null(strstr(err.text, "`shoal split"));
+    manifest_free(m);
+}
+
 static void test_not_a_manifest(void **state)
 {
     (void)state;
@@ -400,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_unknown_fields_stay),
         cmocka_unit_test(test_signature),
         cmocka_unit_test(test_signature_covers_sorted_compact_json),
+        cmocka_unit_test(test_other_arithmetic),
         cmocka_unit_test(test_not_a_manifest),
         cmocka_unit_test(test_the_split_is_of_spans_and_contents),
         cmocka_unit_test(test_piece_bytes),

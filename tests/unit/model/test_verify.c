@@ -150,6 +150,27 @@ static void test_verify_other_cut(void **state)
     verify_report_free(&r);
 }
 
+/* The shards of an older version are right, its manifest is not. */
+static void test_verify_other_arithmetic(void **state)
+{
+    (void)state;
+    char path[200];
+    fresh_shards();
+    struct manifest *m = split_signed(model_path, 4);
+    m->arithmetic--;
+    assert_int_equal(manifest_sign(m, &owner, NULL), STATUS_OK);
+    path_of(path, MANIFEST_FILE);
+    assert_int_equal(file_write(path, manifest_text(m), 0644, NULL), STATUS_OK);
+    struct verify_report r = verified();
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(r.shards[i].presence, SHARD_FILE_EXISTS);
+    assert_true(r.tokenizer_ok);
+    assert_non_null(strstr(r.manifest_note, "arithmetic"));
+    assert_false(verify_report_is_good(&r));
+    verify_report_free(&r);
+    manifest_free(m);
+}
+
 static void test_verify_without_manifest(void **state)
 {
     (void)state;
@@ -205,10 +226,10 @@ static void test_merge_finds_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verify_good_folder), cmocka_unit_test(test_verify_names_what_is_wrong),
-        cmocka_unit_test(test_verify_by_content),  cmocka_unit_test(test_verify_other_models),
-        cmocka_unit_test(test_verify_other_cut),   cmocka_unit_test(test_verify_without_manifest),
-        cmocka_unit_test(test_merge_finds_damage),
+        cmocka_unit_test(test_verify_good_folder),      cmocka_unit_test(test_verify_names_what_is_wrong),
+        cmocka_unit_test(test_verify_by_content),       cmocka_unit_test(test_verify_other_models),
+        cmocka_unit_test(test_verify_other_arithmetic), cmocka_unit_test(test_verify_other_cut),
+        cmocka_unit_test(test_verify_without_manifest), cmocka_unit_test(test_merge_finds_damage),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

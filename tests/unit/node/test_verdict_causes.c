@@ -211,6 +211,20 @@ static void other_clusters_are_named_by_who_is_alone(void **state)
     assert_string_equal(jv_text(jv_at(names, 0), ""), "llama-8b");
 }
 
+static void another_version_is_before_being_alone(void **state)
+{
+    struct world *w = *state;
+    rig_holder(&w->rig, 0, 0, 1);
+    is_alone(w);
+    knows(w, 0, FINDING_PROTOCOL_VERSION_MISMATCH, NULL, "192.0.2.5");
+    const struct verdict *v = judge(w);
+    assert_int_equal(verdict_first(v)->code, FINDING_PROTOCOL_VERSION_MISMATCH);
+    assert_int_equal(n_blockers(v), 1); /* two shards lack: the one who came may have both */
+    check_consequence(v, FINDING_ALONE_IN_CLUSTER, FINDING_NO_SHARD, FINDING_PROTOCOL_VERSION_MISMATCH);
+    check_consequence(v, FINDING_SHARD_NOT_DISCOVERED, 1, FINDING_PROTOCOL_VERSION_MISMATCH);
+    check_consequence(v, FINDING_SHARD_NOT_DISCOVERED, 2, FINDING_PROTOCOL_VERSION_MISMATCH);
+}
+
 static void others_who_are_alone_are_not(void **state)
 {
     struct world *w = *state;
@@ -433,6 +447,7 @@ int main(void)
         T(being_alone_is_no_cause_where_nothing_lacks),
         T(a_wrong_key_is_before_being_alone),
         T(other_clusters_are_named_by_who_is_alone),
+        T(another_version_is_before_being_alone),
         T(others_who_are_alone_are_not),
         T(who_is_turned_away_explains_the_shard_that_lacks),
         T(another_split_explains_the_shard_that_lacks),

@@ -413,6 +413,10 @@ static void test_other_arithmetic_is_another_version(void **state)
     assert_int_equal(a->failed_fault, LINK_FAULT_VERSION);
     assert_int_equal(b->failed_fault, LINK_FAULT_VERSION);
     assert_int_equal(a->failed_step, LINK_STEP_PROTOCOL);
+    assert_non_null(strstr(a->text, "by arithmetic 2, we by 1"));
+    assert_non_null(strstr(a->text, "install its newer version of shoal here"));
+    assert_non_null(strstr(b->text, "by arithmetic 1, we by 2"));
+    assert_non_null(strstr(b->text, "install this version of shoal there"));
 }
 
 static void test_our_own_address_is_ourselves(void **state)
