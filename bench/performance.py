@@ -29,7 +29,7 @@ TOOLS = os.path.join(HERE, "..", "tools")
 # name: shape, type, threads, prompt, generated, SHOAL_CPU (None: the best)
 RUNS = {f"{shape} {kind} {t}t": (shape, kind, t, 512, 128, None)
         for shape in ("1b", "160m") for kind in ("Q8_0", "Q4_K_M", "Q4_0", "F16") for t in (1, 2)}
-RUNS |= {f"1b {kind} 1t {level}": ("1b", kind, 1, 512, 32, level) for kind in ("Q8_0", "Q4_K_M") for level in ("avx512", "avx2")}
+RUNS |= {f"1b {kind} 1t {level}": ("1b", kind, 1, 512, 32, level) for kind in ("Q8_0", "Q4_K_M") for level in ("avx512", "avxvnni", "avx2")}
 RUNS |= {f"160m {kind} 1t": ("160m", kind, 1, 512, 64, None)
          for kind in ("BF16", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S",
                       "IQ3_XXS", "TQ1_0", "TQ2_0", "MXFP4")}
@@ -137,7 +137,7 @@ def kernels(options):
         figure = k.get("weights_gbps") if k["kernel"] == "matmul decode" else k.get("gops")
         if k["kernel"] in ("matmul decode", "matmul prefill"):
             rows.setdefault(k["type"], {})[k["level"], k["kernel"].split()[1]] = figure
-    levels = [level for level in ("avx2", "avx512", "amx", "neon") if any(level == x for r in rows.values() for x, _ in r)]
+    levels = [level for level in ("avx2", "avxvnni", "avx512", "amx", "neon") if any(level == x for r in rows.values() for x, _ in r)]
     print("Limits: " + ", ".join(f"{name} {value:.0f}" for name, value in limits.items()) + "\n")
     print("| type | " + " | ".join(f"{level}: one token, GB/s | 512 tokens, Gop/s" for level in levels) + " |")
     print("| --- |" + " ---: | ---: |" * len(levels))

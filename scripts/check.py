@@ -167,7 +167,7 @@ def check_banned():
 
 # Headers of kernels/x86 and kernels/simd are for files that are compiled with these, those of kernels/arm for another
 # machine's compiler.
-ISA_FLAGS = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c".split()
+ISA_FLAGS = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavxvnni -mfma -mf16c".split()
 
 
 def check_headers():

@@ -41,7 +41,7 @@ parts += [".SH EXIT STATUS", ".TP\n0\ndone; ready", ".TP\n1\nnot ready; a check 
           ".TP\n3\ncannot reach or use what it needs: network, port, folder, disk", ".TP\n4\nbad input file",
           ".SH ENVIRONMENT",
           ".TP\nSHOAL_NAME\n" + roff("any option of bootstrap, node and serve, in capitals (SHOAL_SHARDS_DIR)"),
-          ".TP\nSHOAL_CPU\n" + roff("ref, avx2, avx512, amx, neon: forces a kernel level"),
+          ".TP\nSHOAL_CPU\n" + roff("ref, avx2, avxvnni, avx512, amx, neon: forces a kernel level"),
           ".SH FILES",
           ".TP\n" + roff("$XDG_CONFIG_HOME/shoal/") + "\n" + roff("swarm.key and owner.key, 0600"),
           ".TP\n" + roff("$XDG_STATE_HOME/shoal/CLUSTER/K/") + "\nidentity, known peers, remembered hashes",

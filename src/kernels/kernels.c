@@ -20,6 +20,13 @@ static bool has_avx2(void)
            (c & bit_F16C);
 }
 
+/* Its registers are AVX2's. */
+static bool has_avxvnni(void)
+{
+    unsigned a = 0, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1U << 4;
+}
+
 static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -57,6 +64,7 @@ static const struct level {
     {"ref", NULL, NULL},
 #if defined __x86_64__
     {"avx2", has_avx2, kernels_init_avx2},
+    {"avxvnni", has_avxvnni, kernels_init_avxvnni},
     {"avx512", has_avx512, kernels_init_avx512},
     {"amx", has_amx, kernels_init_amx},
 #elif defined __aarch64__

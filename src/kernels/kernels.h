@@ -19,7 +19,7 @@
 #define KERNELS_ALIGNMENT                                                                                      \
     64 /* of packed weights, prepared activations, tiles and partials: mem_try_aligned                         \
         */
-#define KERNELS_LEVELS_MAX 4
+#define KERNELS_LEVELS_MAX 5
 
 /* --- matrices ---------------------------------------------------------------------------------------------
  *
@@ -117,7 +117,7 @@ struct attention_queries {
 enum rope_style { ROPE_PAIRS, ROPE_HALVES, ROPE_STYLE_COUNT }; /* x[2i], x[2i + 1] or x[i], x[i + n / 2] */
 
 struct kernels {
-    const char *level; /* "ref", "avx2", "avx512", "amx", "neon": the values of SHOAL_CPU */
+    const char *level; /* "ref", "avx2", "avxvnni", "avx512", "amx", "neon": the values of SHOAL_CPU */
     struct type_kernels types[TENSOR_TYPE_COUNT]; /* filled where the type's can_compute is true */
 
     /* out = x / sqrt(mean(x^2) + eps) * weight; out may be x. */

@@ -13,6 +13,7 @@ void kernels_init_ref_gated(struct kernels *k);
 void kernels_init_ref_attention(struct kernels *k);
 
 void kernels_init_avx2(struct kernels *k);
+void kernels_init_avxvnni(struct kernels *k);
 void kernels_init_avx512(struct kernels *k);
 void kernels_init_amx(struct kernels *k);
 void kernels_init_neon(struct kernels *k);

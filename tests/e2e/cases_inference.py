@@ -63,8 +63,8 @@ def eight(box):
 def levels(box):
     with Swarm(box) as s:
         s.entry()
-        for i, level in enumerate(["ref", "avx2", "avx512", "amx"]):
-            ids = [2 * i, 2 * i + 1]
+        for i, level in enumerate(["ref", "avx2", "avxvnni", "avx512", "amx"]):
+            ids = [2 * i, 2 * i + 1] if i < 3 else [i + 3]
             if run_command(["run", DEMO_MODEL, "-p", "x", "-n", 1, "--temp", 0], {**box.env, "SHOAL_CPU": level}).returncode == 2:
                 level = "ref"  # this machine lacks it
             s.node(f"node{i}", ids, ids, env={**s.env, "SHOAL_CPU": level})

@@ -2,7 +2,7 @@
 #include "kernels/panels/float_tiles.h"
 #include "kernels/x86/groups.h"
 #include "kernels/x86/levels.h"
-#include "kernels/x86/store_avx2.h"
+#include "kernels/x86/ymm/store.h"
 
 /* Columns of half a panel as f32. */
 static ALWAYS_INLINE __m256 load(const enum tensor_type type, const uint8_t *panel, size_t k, uint32_t half)
@@ -22,6 +22,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
     const float *x = group_f32_at(tile->activations, tile->n_cols, tile->group);
     const uint8_t *panel = tile->panel + first * tile->panel_bytes;
     const size_t column_bytes = type == TENSOR_TYPE_F32 ? 64 : 32;
+    const struct extent e = {n, n};
     __m256 acc[8];
 
     UNROLL(8)
@@ -43,7 +44,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
     }
     UNROLL(4)
     for (uint32_t p = 0; p < n_panels; p++)
-        store_tile(tile, first + p, acc + (size_t)p * n * 2, n);
+        store_tile(tile, first + p, acc + (size_t)p * n * 2, e);
 }
 
 _Static_assert(GROUP_MAX_AVX2 == 4, "FLOAT_TYPE_OF_4");

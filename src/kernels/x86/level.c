@@ -15,10 +15,11 @@ static void set_activations(struct kernels *k, const struct activation_kernels *
     }
 }
 
-#define INIT_PANELS(name) kernels_init_##name##_panels(k);
-#define INIT_AVX2(name)   kernels_init_##name##_avx2(k);
-#define INIT_AVX512(name) kernels_init_##name##_avx512(k);
-#define INIT_AMX(name)    kernels_init_##name##_amx(k);
+#define INIT_PANELS(name)  kernels_init_##name##_panels(k);
+#define INIT_AVX2(name)    kernels_init_##name##_avx2(k);
+#define INIT_AVXVNNI(name) kernels_init_##name##_avxvnni(k);
+#define INIT_AVX512(name)  kernels_init_##name##_avx512(k);
+#define INIT_AMX(name)     kernels_init_##name##_amx(k);
 
 static void init_panels(struct kernels *k)
 {
@@ -34,6 +35,12 @@ void kernels_init_avx2(struct kernels *k)
     PANELS_INT8_TYPES(INIT_AVX2)
     kernels_init_vector_avx2(k);
     kernels_init_attention_avx2(k);
+}
+
+void kernels_init_avxvnni(struct kernels *k)
+{
+    kernels_init_avx2(k);
+    PANELS_INT8_TYPES(INIT_AVXVNNI)
 }
 
 void kernels_init_avx512(struct kernels *k)

@@ -4,9 +4,11 @@
 
 #include "kernels/panels/types.h"
 
-/* matmul of each, in NAME_avx2.c and NAME_avx512.c, alone or with its family; AMX's is in the latter. */
+/* matmul of each, in NAME_avx2.c, NAME_avxvnni.c and NAME_avx512.c, alone or with its family; AMX's is in the
+ * last. */
 #define X86_INT8_INITS(name)                                                                                   \
     void kernels_init_##name##_avx2(struct kernels *k);                                                        \
+    void kernels_init_##name##_avxvnni(struct kernels *k);                                                     \
     void kernels_init_##name##_avx512(struct kernels *k);                                                      \
     void kernels_init_##name##_amx(struct kernels *k);
 PANELS_INT8_TYPES(X86_INT8_INITS)

@@ -1,15 +1,1 @@
-#include "kernels/x86/blocks_avx2.h"
-#include "kernels/x86/levels.h"
-
-static ALWAYS_INLINE void panel_q4_1(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const struct extent e)
-{
-    const struct block_type type = {.codes = {.kind = NIBBLES, .most = 15}, .bias = -1, .has_min = true};
-    panel_with_mins(acc, panel, n_cols, x, e, type, PANEL_Q4_BLOCK);
-}
-MATMUL_AVX2(q4_1, int8, 32)
-
-void kernels_init_q4_1_avx2(struct kernels *k)
-{
-    k->types[TENSOR_TYPE_Q4_1].matmul = matmul_q4_1;
-}
+#include "kernels/x86/ymm/q4_1.h" /* at this file's level */

@@ -1,15 +1,1 @@
-#include "kernels/x86/blocks_avx2.h"
-#include "kernels/x86/levels.h"
-
-static ALWAYS_INLINE void panel_q5_1(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const struct extent e)
-{
-    const struct block_type type = {.codes = {.kind = FIVE_BITS, .most = 31}, .bias = -1, .has_min = true};
-    panel_with_mins(acc, panel, n_cols, x, e, type, PANEL_Q5_BLOCK);
-}
-MATMUL_AVX2(q5_1, int8, 32)
-
-void kernels_init_q5_1_avx2(struct kernels *k)
-{
-    k->types[TENSOR_TYPE_Q5_1].matmul = matmul_q5_1;
-}
+#include "kernels/x86/ymm/q5_1.h" /* at this file's level */

@@ -1,8 +1,8 @@
-/* k_mins_avx2 - Q4_K and Q5_K, which differ in their codes alone. Included by their files only. */
-#ifndef KERNELS_X86_K_MINS_AVX2_H
-#define KERNELS_X86_K_MINS_AVX2_H
+/* k_mins - Q4_K and Q5_K, which differ in their codes alone. Included by their files only. */
+#ifndef KERNELS_X86_YMM_K_MINS_H
+#define KERNELS_X86_YMM_K_MINS_H
 
-#include "kernels/x86/super_avx2.h"
+#include "kernels/x86/ymm/super.h"
 
 /* The packed six bit numbers of sixteen rows: bytes 0-3, 4-7 and 8-11 of each are 64 bytes. */
 static ALWAYS_INLINE void open_scales(uint8_t scales[128], uint8_t mins[128], const uint8_t *packed)
@@ -18,17 +18,6 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[128], uint8_t mins[128], co
         _mm256_store_si256((__m256i *)(mins + i), _mm256_and_si256(b, low6));
         _mm256_store_si256((__m256i *)(scales + 64 + i), _mm256_or_si256(_mm256_and_si256(c, low4), a_top));
         _mm256_store_si256((__m256i *)(mins + 64 + i), _mm256_or_si256(c_high, b_top));
-    }
-}
-
-/* The minima of two blocks of a row side by side, [i][half]. */
-static ALWAYS_INLINE void pair_mins(__m256i pairs[8], const uint8_t mins[128])
-{
-    UNROLL(4)
-    for (uint32_t i = 0; i < 4; i++) {
-        UNROLL(2)
-        for (uint32_t h = 0; h < 2; h++)
-            pairs[2 * i + h] = byte_pairs(mins + 32 * i + 8 * h, mins + 32 * i + 16 + 8 * h, false);
     }
 }
 
@@ -52,11 +41,11 @@ static ALWAYS_INLINE void panel_k_mins(__m256 *acc, const uint8_t *panel, uint32
         for (size_t j = 0; j < 8; j++) {
             const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
             read_ahead(codes, block_bytes, e.n);
-            factors_of(factor, scales + j * 16, 1, false);
+            open_factors(factor, as.most, scales + j * 16, 1, false);
             add_block(isum, e, as, codes, xs.q + j * 8, 64, factor, 1);
         }
         add_isum(acc, e, isum, d, xs);
-        pair_mins(pairs, mins);
+        scale_pairs(pairs, 4, mins, false, 0);
         add_mins(acc, e, pairs, 4, xs.sum_32, d_min, xs);
     }
 }

@@ -1,23 +1,26 @@
-/* codes_avx2 - a block's codes and scales of eight rows (half a panel), from panels (panels.h) to vectors.
- * Included by matmul_avx2.h only. */
-#ifndef KERNELS_X86_CODES_AVX2_H
-#define KERNELS_X86_CODES_AVX2_H
+/* codes - a block's codes and scales of eight rows (half a panel), from panels (panels.h) to vectors.
+ * Included by
+ * dots.h only. */
+#ifndef KERNELS_X86_YMM_CODES_H
+#define KERNELS_X86_YMM_CODES_H
 
 #include "kernels/panels/panels.h"
 #include "kernels/unroll.h"
+#include "kernels/x86/ymm/level.h"
 
 #include <immintrin.h>
 
-/* How a type keeps its codes, and what they become: 0..most, or, where most is SIGNED_BYTES, -127..127 and
- * -128. Tables' values have 2^bias added, bias < 0: nothing. All known when compiled. */
+/* How a type keeps its codes, and the largest that they become: 255, bytes, mean -128..127 where
+ * BYTES_ARE_SIGNED, else 0..255. Values of tables have 2^bias added, or nothing where it is negative. All known
+ * when compiled. */
 enum code_kind { TWO_BITS, THREE_BITS, NIBBLES, FIVE_BITS, SIX_BITS, EIGHT_BITS, TABLE };
-#define SIGNED_BYTES 128
 struct codes {
     enum code_kind kind;
     uint32_t most;
     const int8_t *table;
     int bias;
 };
+#define BYTES_BIAS (BYTES_ARE_SIGNED ? -1 : 7)
 
 static ALWAYS_INLINE __m256i load_codes(const uint8_t *at)
 {
@@ -66,8 +69,10 @@ static ALWAYS_INLINE void open_two_bits(__m256i *w, const size_t step, const uin
 static ALWAYS_INLINE void open_bytes(__m256i *w, const size_t step, const uint8_t *codes, uint32_t half)
 {
     UNROLL(8)
-    for (size_t i = 0; i < 8; i++)
-        w[i * step] = _mm256_xor_si256(load_codes(codes + 64 * i + 32 * half), _mm256_set1_epi8(-128));
+    for (size_t i = 0; i < 8; i++) {
+        __m256i bytes = load_codes(codes + 64 * i + 32 * half);
+        w[i * step] = BYTES_ARE_SIGNED ? _mm256_xor_si256(bytes, _mm256_set1_epi8(-128)) : bytes;
+    }
 }
 
 static ALWAYS_INLINE void look_up(__m256i *w, const size_t step, const struct codes as)

@@ -1,8 +1,8 @@
-/* blocks_avx2 - rule 1 of types whose blocks have 32 columns, at AVX2. Included by their files only. */
-#ifndef KERNELS_X86_BLOCKS_AVX2_H
-#define KERNELS_X86_BLOCKS_AVX2_H
+/* blocks - rule 1 of types whose blocks have 32 columns. Included by their files only. */
+#ifndef KERNELS_X86_YMM_BLOCKS_H
+#define KERNELS_X86_YMM_BLOCKS_H
 
-#include "kernels/x86/matmul_avx2.h"
+#include "kernels/x86/ymm/matmul.h"
 
 struct x_block { /* of one block: pointers into the group's arrays */
     const int32_t *q, *minus_sum;
@@ -23,23 +23,35 @@ struct block_type {
     bool has_min;
 };
 
-/* acc = fma(isum, w_scale * x_scale, acc), then acc = fma(-w_min, x_scale * x_sum, acc), for m tokens. */
-static ALWAYS_INLINE void add_links(__m256 *acc, const uint32_t m, const struct block_type type,
-                                    const __m256i *isum, const __m256 *w_scale, const __m256 *w_min,
-                                    struct x_block x)
+/* Sums begin with what takes off that codes are unsigned. */
+static ALWAYS_INLINE void begin_sums(__m256i *isum, const struct extent e, const int bias,
+                                     const int32_t *minus_sum)
 {
-    UNROLL(4)
-    for (size_t t = 0; t < m; t++) {
-        UNROLL(2)
-        for (size_t h = 0; h < 2; h++) {
-            __m256i sum = isum[t * 2 + h];
-            if (type.bias >= 0)
-                sum = _mm256_add_epi32(sum, _mm256_srai_epi32(_mm256_set1_epi32(x.minus_sum[t]),
-                                                              (GROUP_SUM_BIAS - type.bias) & 31));
-            __m256 scale = _mm256_mul_ps(w_scale[h], _mm256_set1_ps(x.scale[t])), *to = &acc[t * 2 + h];
-            *to = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, *to);
-            if (type.has_min)
-                *to = _mm256_fnmadd_ps(w_min[h], _mm256_set1_ps(x.scaled_sum[t]), *to);
+    for (size_t first = 0; first < e.n; first += e.at_once) {
+        UNROLL(4)
+        for (size_t t = first; t < first + e.at_once; t++) {
+            __m256i off = _mm256_setzero_si256();
+            if (bias >= 0)
+                off = _mm256_srai_epi32(_mm256_set1_epi32(minus_sum[t]), (GROUP_SUM_BIAS - bias) & 31);
+            isum[t * 2] = isum[t * 2 + 1] = off;
+        }
+    }
+}
+
+/* acc = fma(isum, w_scale * x_scale, acc), then acc = fma(-w_min, x_scale * x_sum, acc) */
+static ALWAYS_INLINE void add_links(__m256 *acc, const struct extent e, const bool has_min, const __m256i *isum,
+                                    const __m256 *w_scale, const __m256 *w_min, struct x_block x)
+{
+    for (size_t first = 0; first < e.n; first += e.at_once) {
+        UNROLL(4)
+        for (size_t t = first; t < first + e.at_once; t++) {
+            UNROLL(2)
+            for (size_t h = 0; h < 2; h++) {
+                __m256 scale = _mm256_mul_ps(w_scale[h], _mm256_set1_ps(x.scale[t])), *to = &acc[t * 2 + h];
+                *to = _mm256_fmadd_ps(_mm256_cvtepi32_ps(isum[t * 2 + h]), scale, *to);
+                if (has_min)
+                    *to = _mm256_fnmadd_ps(w_min[h], _mm256_set1_ps(x.scaled_sum[t]), *to);
+            }
         }
     }
 }
@@ -49,15 +61,11 @@ static ALWAYS_INLINE void block_times(__m256 *acc, const struct extent e, const 
                                       const uint8_t *codes, const __m256 *w_scale, const __m256 *w_min,
                                       struct x_block x)
 {
-    const __m256i ones[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
     __m256i isum[2 * TILE_TOKENS];
 
-    clear_sums(isum, e);
-    add_block(isum, e, type.codes, codes, x.q, 8, ones, 1);
-    for (size_t t = 0; t < e.n; t += e.at_once) {
-        struct x_block at = {x.q, x.minus_sum + t, x.scale + t, x.scaled_sum + t};
-        add_links(acc + t * 2, e.at_once, type, isum + t * 2, w_scale, w_min, at);
-    }
+    begin_sums(isum, e, type.bias, x.minus_sum);
+    add_block(isum, e, type.codes, codes, x.q, 8, NULL, 0);
+    add_links(acc, e, type.has_min, isum, w_scale, w_min, x);
 }
 
 /* A panel whose blocks lie in pairs behind their f16 scales. */

@@ -1,0 +1,1 @@
+#include "kernels/x86/ymm/q4_1.h" /* at this file's level */

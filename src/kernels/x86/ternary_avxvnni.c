@@ -1,0 +1,1 @@
+#include "kernels/x86/ymm/ternary.h" /* at this file's level */
