@@ -2,23 +2,19 @@
 #include "kernels/x86/ymm/blocks.h"
 #include "kernels/x86/ymm/super.h"
 
-static ALWAYS_INLINE struct codes iq4_codes(void)
-{
-    return (struct codes){.kind = TABLE, .most = 255, .table = codebook_iq4, .bias = BYTES_BIAS};
-}
-
+BLOCK_TYPE(iq4_nl, .codes = {.kind = TABLE, .most = 255, .table = codebook_iq4, .bias = BYTES_BIAS},
+           .bias = BYTES_BIAS)
 static ALWAYS_INLINE void panel_iq4_nl(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
                                        const struct group_int8 *x, const struct extent e)
 {
-    const struct block_type type = {.codes = iq4_codes(), .bias = BYTES_BIAS};
-    panel_of_pairs(acc, panel, n_cols, x, e, type, PANEL_Q4_BLOCK);
+    panel_of_pairs(acc, panel, n_cols, x, e, type_iq4_nl, many_iq4_nl, PANEL_Q4_BLOCK);
 }
 MATMUL_YMM(iq4_nl, int8, 32)
 
 static ALWAYS_INLINE void panel_iq4_xs(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
                                        const struct group_super *x, const struct extent e)
 {
-    const struct codes as = iq4_codes();
+    const struct codes as = type_iq4_nl.codes;
 
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ4XS_BYTES);
