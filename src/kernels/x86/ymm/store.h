@@ -28,12 +28,12 @@ static inline void store_8(float *out, __m256 values, uint32_t n)
 static ALWAYS_INLINE void store_tile(const struct tile *tile, uint32_t panel, const __m256 *acc,
                                      const struct extent e)
 {
-    for (size_t first = 0; first < e.n; first += e.at_once) {
+    for (size_t t = 0; t < e.n; t += e.at_once) {
         UNROLL(8)
-        for (size_t i = 2 * first; i < 2 * (first + e.at_once); i++) {
+        for (size_t i = 0; i < 2 * e.at_once; i++) {
             uint32_t row = panel * PANEL_ROWS + (i % 2 ? 8 : 0);
             if (row < tile->n_rows)
-                store_8(tile->out + i / 2 * tile->out_stride + row, acc[i], tile->n_rows - row);
+                store_8(tile->out + (t + i / 2) * tile->out_stride + row, acc[2 * t + i], tile->n_rows - row);
         }
     }
 }

@@ -68,10 +68,10 @@ static ALWAYS_INLINE void add_block(__m256i *isum, const struct extent e, const 
 
 static ALWAYS_INLINE void clear_sums(__m256i *isum, const struct extent e)
 {
-    for (size_t first = 0; first < e.n; first += e.at_once) {
+    for (size_t t = 0; t < e.n; t += e.at_once) {
         UNROLL(8)
-        for (size_t i = 2 * first; i < 2 * (first + e.at_once); i++)
-            isum[i] = _mm256_setzero_si256();
+        for (size_t i = 0; i < 2 * e.at_once; i++)
+            isum[2 * t + i] = _mm256_setzero_si256();
     }
 }
 
@@ -104,10 +104,11 @@ static ALWAYS_INLINE __m256i times_sums(const __m256i *pairs, const uint32_t n_p
 static ALWAYS_INLINE void take_off(__m256i *isum, const struct extent e, const __m256i *pairs,
                                    const uint32_t n_pairs, const int32_t *sums)
 {
-    for (size_t first = 0; first < e.n; first += e.at_once) {
+    for (size_t t = 0; t < e.n; t += e.at_once) {
         UNROLL(8)
-        for (size_t i = 2 * first; i < 2 * (first + e.at_once); i++)
-            isum[i] = _mm256_sub_epi32(isum[i], times_sums(pairs + i % 2, n_pairs, sums + i / 2 * n_pairs));
+        for (size_t i = 0; i < 2 * e.at_once; i++)
+            isum[2 * t + i] = _mm256_sub_epi32(
+                isum[2 * t + i], times_sums(pairs + i % 2, n_pairs, sums + (t + i / 2) * n_pairs));
     }
 }
 
@@ -115,11 +116,11 @@ static ALWAYS_INLINE void take_off(__m256i *isum, const struct extent e, const _
 static ALWAYS_INLINE void add_isum(__m256 *acc, const struct extent e, const __m256i *isum,
                                    const __m256 *w_scale, struct x_super x)
 {
-    for (size_t first = 0; first < e.n; first += e.at_once) {
+    for (size_t t = 0; t < e.n; t += e.at_once) {
         UNROLL(8)
-        for (size_t i = 2 * first; i < 2 * (first + e.at_once); i++) {
-            __m256 scale = _mm256_mul_ps(w_scale[i % 2], _mm256_set1_ps(x.scale[i / 2]));
-            acc[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(isum[i]), scale, acc[i]);
+        for (size_t i = 0; i < 2 * e.at_once; i++) {
+            __m256 scale = _mm256_mul_ps(w_scale[i % 2], _mm256_set1_ps(x.scale[t + i / 2]));
+            acc[2 * t + i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(isum[2 * t + i]), scale, acc[2 * t + i]);
         }
     }
 }
@@ -129,12 +130,12 @@ static ALWAYS_INLINE void add_mins(__m256 *acc, const struct extent e, const __m
                                    const uint32_t n_pairs, const int32_t *sums, const __m256 *w_min,
                                    struct x_super x)
 {
-    for (size_t first = 0; first < e.n; first += e.at_once) {
+    for (size_t t = 0; t < e.n; t += e.at_once) {
         UNROLL(8)
-        for (size_t i = 2 * first; i < 2 * (first + e.at_once); i++) {
-            __m256i whole = times_sums(pairs + i % 2, n_pairs, sums + i / 2 * n_pairs);
-            __m256 x_sum = _mm256_mul_ps(_mm256_set1_ps(x.scale[i / 2]), _mm256_cvtepi32_ps(whole));
-            acc[i] = _mm256_fnmadd_ps(w_min[i % 2], x_sum, acc[i]);
+        for (size_t i = 0; i < 2 * e.at_once; i++) {
+            __m256i whole = times_sums(pairs + i % 2, n_pairs, sums + (t + i / 2) * n_pairs);
+            __m256 x_sum = _mm256_mul_ps(_mm256_set1_ps(x.scale[t + i / 2]), _mm256_cvtepi32_ps(whole));
+            acc[2 * t + i] = _mm256_fnmadd_ps(w_min[i % 2], x_sum, acc[2 * t + i]);
         }
     }
 }
