@@ -5,6 +5,11 @@
 #   make bench fuzz asan tsan neon install deps           see CONTRIBUTING.md
 # BUILD=DIR puts everything elsewhere; SANITIZE=address,undefined or thread builds with sanitizers.
 
+# As many jobs as processors, unless -j says how many.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 BUILD    ?= build
 CC       ?= gcc
 CXX      ?= g++
