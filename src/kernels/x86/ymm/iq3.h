@@ -20,29 +20,19 @@ static ALWAYS_INLINE void panel_iq3(__m256 *acc, const uint8_t *panel, uint32_t 
                                     const struct group_super *x, const struct extent e, const struct codes as,
                                     const float factor)
 {
-    const __m256 factors = _mm256_set1_ps(factor);
+    struct super super = {.as = as, .n_scales = 1, .is_signed = false, .code_bytes = PANEL_Q4_BLOCK};
     _Alignas(32) uint8_t scales[128];
 
     for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
-        const uint8_t *scale = panel + pair_scales_at(s, PANEL_IQ3_BYTES);
-        struct x_super xs = x_super_at(x, s, e.n);
-        const __m256 d[2] = {_mm256_mul_ps(f16_scales(scale, 0), factors),
-                             _mm256_mul_ps(f16_scales(scale, 1), factors)};
-        __m256i isum[2 * TILE_TOKENS], zeros[8], sub_scale[2];
-
+        const uint8_t *block = panel + pair_codes_at(s, PANEL_IQ3_BYTES);
         read_pair_ahead(panel, s, PANEL_IQ3_BYTES, PANEL_IQ3_CODES, e.n);
-        open_scales(scales, super);
-        clear_sums(isum, e);
-        for (size_t j = 0; j < 8; j++) {
-            const uint8_t *codes = super + PANEL_IQ3_CODES + j * PANEL_Q4_BLOCK;
-            read_ahead(codes, PANEL_Q4_BLOCK, e.n);
-            open_factors(sub_scale, as.most, scales + j * 16, 1, false);
-            add_block(isum, e, as, codes, xs.q + j * 8, 64, sub_scale, 1);
-        }
-        scale_pairs(zeros, 4, scales, false, as.bias);
-        take_off(isum, e, zeros, 4, xs.sum_32);
-        add_isum(acc, e, isum, d, xs);
+        open_scales(scales, block);
+        super.codes = block + PANEL_IQ3_CODES;
+        super.scales = scales;
+        super_scale(&super, panel + pair_scales_at(s, PANEL_IQ3_BYTES));
+        for (int h = 0; h < 2; h++)
+            super.d[h] = _mm256_mul_ps(super.d[h], _mm256_set1_ps(factor));
+        super_plain(acc, e, &super, as.bias, x_super_at(x, s, e.n));
     }
 }
 

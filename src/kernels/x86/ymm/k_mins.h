@@ -26,27 +26,17 @@ static ALWAYS_INLINE void panel_k_mins(__m256 *acc, const uint8_t *panel, uint32
                                        const struct group_super *x, const struct extent e,
                                        const struct codes as, const size_t block_bytes)
 {
+    struct super super = {.as = as, .n_scales = 1, .is_signed = false, .code_bytes = block_bytes};
     _Alignas(32) uint8_t scales[128], mins[128];
 
     for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + s * (PANEL_Q4K_CODES + 8 * block_bytes);
-        struct x_super xs = x_super_at(x, s, e.n);
-        const __m256 d[2] = {f16_scales(super, 0), f16_scales(super, 1)};
-        const __m256 d_min[2] = {f16_scales(super + 32, 0), f16_scales(super + 32, 1)};
-        __m256i isum[2 * TILE_TOKENS], pairs[8], factor[2];
-
-        read_ahead(super, PANEL_Q4K_CODES, e.n);
-        open_scales(scales, mins, super + PANEL_Q4K_SCALES);
-        clear_sums(isum, e);
-        for (size_t j = 0; j < 8; j++) {
-            const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
-            read_ahead(codes, block_bytes, e.n);
-            open_factors(factor, as.most, scales + j * 16, 1, false);
-            add_block(isum, e, as, codes, xs.q + j * 8, 64, factor, 1);
-        }
-        add_isum(acc, e, isum, d, xs);
-        scale_pairs(pairs, 4, mins, false, 0);
-        add_mins(acc, e, pairs, 4, xs.sum_32, d_min, xs);
+        const uint8_t *block = panel + s * (PANEL_Q4K_CODES + 8 * block_bytes);
+        read_ahead(block, PANEL_Q4K_CODES, e.n);
+        open_scales(scales, mins, block + PANEL_Q4K_SCALES);
+        super.codes = block + PANEL_Q4K_CODES;
+        super.scales = scales;
+        super_scale(&super, block);
+        super_with_mins(acc, e, &super, mins, block + PANEL_SCALE_BYTES, x_super_at(x, s, e.n));
     }
 }
 

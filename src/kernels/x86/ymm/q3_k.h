@@ -20,28 +20,18 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[256], const uint8_t *packed
 static ALWAYS_INLINE void panel_q3_k(__m256 *acc, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_super *x, const struct extent e)
 {
-    const struct codes as = {.kind = THREE_BITS, .most = 7};
+    struct super super = {
+        .as = {.kind = THREE_BITS, .most = 7}, .n_scales = 2, .is_signed = true, .code_bytes = PANEL_Q3_BLOCK};
     _Alignas(32) uint8_t scales[256];
 
     for (size_t s = 0; s < n_cols / 256; s++) {
-        const uint8_t *super = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
-        const uint8_t *scale = panel + pair_scales_at(s, PANEL_Q3K_BYTES);
-        struct x_super xs = x_super_at(x, s, e.n);
-        const __m256 d[2] = {f16_scales(scale, 0), f16_scales(scale, 1)};
-        __m256i isum[2 * TILE_TOKENS], fours[16], factor[4];
-
+        const uint8_t *block = panel + pair_codes_at(s, PANEL_Q3K_BYTES);
         read_pair_ahead(panel, s, PANEL_Q3K_BYTES, PANEL_Q3K_CODES, e.n);
-        open_scales(scales, super);
-        clear_sums(isum, e);
-        for (size_t j = 0; j < 8; j++) {
-            const uint8_t *codes = super + PANEL_Q3K_CODES + j * PANEL_Q3_BLOCK;
-            read_ahead(codes, PANEL_Q3_BLOCK, e.n);
-            open_factors(factor, as.most, scales + j * 32, 2, true);
-            add_block(isum, e, as, codes, xs.q + j * 8, 64, factor, 2);
-        }
-        scale_pairs(fours, 8, scales, true, 2);
-        take_off(isum, e, fours, 8, xs.sum_16);
-        add_isum(acc, e, isum, d, xs);
+        open_scales(scales, block);
+        super.codes = block + PANEL_Q3K_CODES;
+        super.scales = scales;
+        super_scale(&super, panel + pair_scales_at(s, PANEL_Q3K_BYTES));
+        super_plain(acc, e, &super, 2, x_super_at(x, s, e.n));
     }
 }
 MATMUL_YMM(q3_k, super, 256)
