@@ -23,10 +23,8 @@ static ALWAYS_INLINE void two_bits(__m512i w[8], const uint8_t *codes)
 /* Each half's scale of pairs, twice: to multiply two bytes of 16 bits with at once where neither overflows. */
 static ALWAYS_INLINE void scales_of_halves(__m512i s[2], __m512i scale_pairs)
 {
-    s[0] = _mm512_and_si512(scale_pairs, _mm512_set1_epi32(0xFFFF));
-    s[0] = _mm512_or_si512(s[0], _mm512_slli_epi32(s[0], 16));
-    s[1] = _mm512_srli_epi32(scale_pairs, 16);
-    s[1] = _mm512_or_si512(s[1], _mm512_slli_epi32(s[1], 16));
+    s[0] = twice_16(scale_pairs);
+    s[1] = twice_16(_mm512_srli_epi32(scale_pairs, 16));
 }
 
 /* start + the halves' sums times their scales. */

@@ -13,9 +13,8 @@
 struct lot {
     const struct matmul *m;
     const struct tiles_type *type;
-    uint32_t row, n_panels;    /* LOT_PANELS at most */
-    uint32_t token, token_end; /* LOT_TOKENS at most, whole groups */
-    uint32_t column;           /* of what is opened */
+    struct lot_range at;
+    uint32_t column; /* of what is opened */
     struct opened opened[LOT_PANELS];
     _Alignas(64) float sums[2][SUMS_OF_STEP];
     _Alignas(64) float chains[LOT_PANELS][LOT_TOKENS][PANEL_ROWS];
@@ -26,7 +25,7 @@ static struct step first_step(struct lot *lot, uint32_t panel, size_t block)
 {
     const struct matmul *m = lot->m;
     uint32_t at = (lot->column / 32 + (uint32_t)block) / STEP_BLOCKS;
-    struct group_step x = group_step_at(m->activations, m->n_cols / 32, m->n_tokens, lot->token / GROUP, at);
+    struct group_step x = group_step_at(m->activations, m->n_cols / 32, m->n_tokens, lot->at.token / GROUP, at);
 
     return (struct step){.x = x.x,
                          .x_scale = x.scale,
@@ -54,14 +53,14 @@ static ALWAYS_INLINE struct step next_step(struct step step, const size_t n_bloc
  * passed. */
 static uint32_t lines_ahead(const struct lot *lot)
 {
-    uint32_t n_pairs = (lot->n_panels + 1) / STEP_PANELS, lines = STEP_BLOCKS * GROUP_STEP_BLOCK_BYTES / 64;
+    uint32_t n_pairs = (lot->at.n_panels + 1) / STEP_PANELS, lines = STEP_BLOCKS * GROUP_STEP_BLOCK_BYTES / 64;
     return n_pairs < 2 ? 0 : (lines + n_pairs - 1) / n_pairs;
 }
 
 /* Two panels times the lot's tokens: STEP_BLOCKS blocks of what is opened. */
 static ALWAYS_INLINE void run_pair(struct lot *lot, uint32_t panel, size_t block, const enum block_kind kind)
 {
-    uint32_t n_groups = (lot->token_end - lot->token) / GROUP, n_lines = lines_ahead(lot);
+    uint32_t n_groups = (lot->at.token_end - lot->at.token) / GROUP, n_lines = lines_ahead(lot);
     struct step step = first_step(lot, panel, block);
     const char *ahead = (const char *)step.x + (size_t)n_groups * (STEP_BLOCKS * GROUP_STEP_BLOCK_BYTES +
                                                                    panel / STEP_PANELS * n_lines * 64);
@@ -87,7 +86,7 @@ static ALWAYS_INLINE void run_last_blocks(struct lot *lot, uint32_t panel, size_
     size_t n_blocks = lot->opened[0].n_blocks - block;
     struct step step = first_step(lot, panel, block);
 
-    for (uint32_t t = lot->token; t < lot->token_end; t += GROUP) {
+    for (uint32_t t = lot->at.token; t < lot->at.token_end; t += GROUP) {
         for (size_t i = 0; i < n_blocks * STEP_PANELS; i++)
             run_block(step, i % STEP_PANELS, i / STEP_PANELS, kind);
         step = next_step(step, n_blocks, step.sums);
@@ -98,7 +97,7 @@ static ALWAYS_INLINE void run_last_blocks(struct lot *lot, uint32_t panel, size_
 static void fetch_codes(const struct lot *lot, uint32_t panel, size_t block)
 {
     const struct tiles_type *type = lot->type;
-    uint32_t column = lot->column + OPENED_COLUMNS, row = lot->row;
+    uint32_t column = lot->column + OPENED_COLUMNS, row = lot->at.row;
     size_t part = type->panel_bytes(OPENED_COLUMNS) / OPENED_BLOCKS * STEP_BLOCKS;
     size_t panel_bytes = type->panel_bytes(lot->m->n_cols);
 
@@ -116,7 +115,7 @@ static void fetch_codes(const struct lot *lot, uint32_t panel, size_t block)
 static ALWAYS_INLINE void run_opened(struct lot *lot, const enum block_kind kind)
 {
     for (size_t b = 0; b < lot->opened[0].n_blocks; b += STEP_BLOCKS)
-        for (uint32_t p = 0; p < lot->n_panels; p += STEP_PANELS) {
+        for (uint32_t p = 0; p < lot->at.n_panels; p += STEP_PANELS) {
             fetch_codes(lot, p, b);
             if (lot->opened[0].n_blocks - b < STEP_BLOCKS)
                 run_last_blocks(lot, p, b, kind);
@@ -140,49 +139,44 @@ static void run_columns(struct lot *lot)
     const struct tiles_type *type = lot->type;
     uint32_t n_left = lot->m->n_cols - lot->column, n_cols = n_left < OPENED_COLUMNS ? n_left : OPENED_COLUMNS;
     size_t panel_bytes = type->panel_bytes(lot->m->n_cols);
-    const uint8_t *panel =
-        (const uint8_t *)lot->m->weights + lot->row / PANEL_ROWS * panel_bytes + type->panel_bytes(lot->column);
+    const uint8_t *panel = (const uint8_t *)lot->m->weights + lot->at.row / PANEL_ROWS * panel_bytes +
+                           type->panel_bytes(lot->column);
 
-    for (uint32_t p = 0; p < lot->n_panels + lot->n_panels % STEP_PANELS; p++) {
+    for (uint32_t p = 0; p < lot->at.n_panels + lot->at.n_panels % STEP_PANELS; p++) {
         lot->opened[p].n_blocks = 0; /* an odd last panel twice, for chains that nobody wants */
-        type->open(&lot->opened[p], panel + (p < lot->n_panels ? p : p - 1) * panel_bytes, n_cols);
+        type->open(&lot->opened[p], panel + (p < lot->at.n_panels ? p : p - 1) * panel_bytes, n_cols);
     }
     published(lot->opened);
     run[type->kind](lot);
 }
 
+static void run_lot(struct lot *lot)
+{
+    for (uint32_t p = 0; p < lot->at.n_panels + lot->at.n_panels % STEP_PANELS; p++)
+        memset(lot->chains[p], 0, (lot->at.token_end - lot->at.token) * sizeof lot->chains[p][0]);
+    for (lot->column = 0; lot->column < lot->m->n_cols; lot->column += OPENED_COLUMNS)
+        run_columns(lot);
+}
+
 static void run_lots(const struct matmul *m, uint32_t row_first, uint32_t row_end,
-                     const struct tiles_type *type, uint32_t n_tokens)
+                     const struct tiles_type *type)
 {
     struct lot lot;
 
     lot.m = m;
     lot.type = type;
-    for (lot.token = 0; lot.token < n_tokens; lot.token = lot.token_end) {
-        lot.token_end = lot.token + tokens_of_lot(n_tokens - lot.token);
-        for (lot.row = row_first; lot.row < row_end; lot.row += LOT_PANELS * PANEL_ROWS) {
-            uint32_t n_left = (row_end - lot.row + PANEL_ROWS - 1) / PANEL_ROWS;
-            lot.n_panels = n_left < LOT_PANELS ? n_left : LOT_PANELS;
-            for (uint32_t p = 0; p < lot.n_panels + lot.n_panels % STEP_PANELS; p++)
-                memset(lot.chains[p], 0, (lot.token_end - lot.token) * sizeof lot.chains[p][0]);
-            for (lot.column = 0; lot.column < m->n_cols; lot.column += OPENED_COLUMNS)
-                run_columns(&lot);
-            store_chains_of(m, lot.row, row_end, lot.n_panels, lot.token, lot.token_end, lot.chains[0][0],
-                            CHAINS_OF_PANEL);
-        }
+    lot.at = (struct lot_range){0};
+    configure_tiles();
+    while (next_lot(&lot.at, row_first, row_end, group_steps_tokens(m->n_tokens), LOT_PANELS)) {
+        run_lot(&lot);
+        store_lot(m, &lot.at, row_end, lot.chains[0][0], CHAINS_OF_PANEL);
     }
+    _tile_release();
 }
 
 void tiles_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end, const struct tiles_type *type)
 {
-    uint32_t n_tiled = group_steps_tokens(m->n_tokens);
-
-    if (n_tiled) {
-        configure_tiles();
-        run_lots(m, row_first, row_end, type, n_tiled);
-        _tile_release();
-    }
-    if (n_tiled < m->n_tokens)
-        multiply_rest(m, row_first, row_end, n_tiled, group_steps_bytes(m->n_cols / 32, m->n_tokens),
-                      type->rest);
+    if (group_steps_tokens(m->n_tokens))
+        run_lots(m, row_first, row_end, type);
+    multiply_rest(m, row_first, row_end, group_steps_bytes(m->n_cols / 32, m->n_tokens), type->rest);
 }

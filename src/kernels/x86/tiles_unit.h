@@ -50,29 +50,58 @@ static inline void configure_tiles(void)
                      "r"(64L)                                                                                  \
                      : "memory")
 
-/* Tokens' results are far apart: asks for those of some tokens later. A lot's chains are [panel][token][row].
- */
-#define STORE_AHEAD 6
-static inline void store_chains_of(const struct matmul *m, uint32_t row, uint32_t row_end, uint32_t n_panels,
-                                   uint32_t token, uint32_t token_end, const float *chains, size_t panel_stride)
+/* --- lots ------------------------------------------------------------------------------------------------ */
+
+/* Some panels by some tokens that pass at once, whole groups; zeroed before the first. */
+struct lot_range {
+    uint32_t row, n_panels, token, token_end;
+};
+
+/* The lot behind `at`, of lot_panels panels at most. False: there is none. */
+static inline bool next_lot(struct lot_range *at, uint32_t row_first, uint32_t row_end, uint32_t n_tokens,
+                            uint32_t lot_panels)
 {
-    for (uint32_t t = token; t < token_end; t++)
-        for (uint32_t p = 0; p < n_panels; p++) {
-            uint32_t at = row + p * PANEL_ROWS, n = row_end - at;
-            float *out = m->out + t * m->out_stride + at;
+    at->row += at->n_panels * PANEL_ROWS;
+    if (!at->token_end || at->row >= row_end) {
+        at->row = row_first;
+        at->token = at->token_end;
+        if (at->token >= n_tokens)
+            return false;
+        at->token_end = at->token + tokens_of_lot(n_tokens - at->token);
+    }
+    uint32_t n_left = (row_end - at->row + PANEL_ROWS - 1) / PANEL_ROWS;
+    at->n_panels = n_left < lot_panels ? n_left : lot_panels;
+    return true;
+}
+
+/* A lot's chains, [panel][token][row], to the product. Tokens' results are far apart: asks for those of some
+ * tokens later. */
+#define STORE_AHEAD 6
+static inline void store_lot(const struct matmul *m, const struct lot_range *at, uint32_t row_end,
+                             const float *chains, size_t panel_stride)
+{
+    for (uint32_t t = at->token; t < at->token_end; t++)
+        for (uint32_t p = 0; p < at->n_panels; p++) {
+            uint32_t row = at->row + p * PANEL_ROWS, n = row_end - row;
+            float *out = m->out + t * m->out_stride + row;
             __mmask16 lanes = (__mmask16)(n >= PANEL_ROWS ? 0xFFFFU : (1U << n) - 1);
             _mm512_mask_storeu_ps(out, lanes,
-                                  _mm512_load_ps(chains + p * panel_stride + (t - token) * PANEL_ROWS));
+                                  _mm512_load_ps(chains + p * panel_stride + (t - at->token) * PANEL_ROWS));
             __builtin_prefetch((const void *)((uintptr_t)out + STORE_AHEAD * m->out_stride * sizeof *out), 1);
         }
 }
 
-/* The tokens behind n_done, whose activations lie prepared_bytes behind those of the others: at AVX-512. */
-static inline void multiply_rest(const struct matmul *m, uint32_t row_first, uint32_t row_end, uint32_t n_done,
+/* The tokens behind whole groups, whose activations lie prepared_bytes behind those of the groups: by AVX-512's
+ * matmul. */
+static inline void multiply_rest(const struct matmul *m, uint32_t row_first, uint32_t row_end,
                                  size_t prepared_bytes,
                                  void (*matmul)(const struct matmul *, uint32_t, uint32_t))
 {
+    uint32_t n_done = group_steps_tokens(m->n_tokens);
     struct matmul rest = *m;
+
+    if (n_done == m->n_tokens)
+        return;
     rest.activations = (const char *)m->activations + prepared_bytes;
     rest.n_tokens -= n_done;
     rest.out += n_done * m->out_stride;
