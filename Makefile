@@ -62,7 +62,7 @@ FOREIGN := $(if $(filter x86_64,$(MACHINE)),,src/kernels/x86/%) $(if $(filter aa
 avx512_flags = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 isa_flags = $(if $(filter %_avx2.o,$(1)),-mavx2 -mfma -mf16c)$(if \
  $(filter %_avxvnni.o,$(1)),-mavx2 -mfma -mf16c -mavxvnni)$(if $(filter %_avx512.o,$(1)),$(avx512_flags))$(if \
- $(filter %_amx.o,$(1)),$(avx512_flags) -mamx-tile -mamx-bf16)$(if \
+ $(filter %_amx.o,$(1)),$(avx512_flags) -mamx-tile -mamx-int8 -mamx-bf16)$(if \
  $(filter %_neon.o,$(1)),-march=armv8.2-a+dotprod+fp16)
 
 define folder_rules

@@ -38,10 +38,11 @@ static bool has_avx512(void)
  * (Documentation/arch/x86/xstate.rst); not to one whose threads have small signal stacks. */
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define XFEATURE_XTILEDATA  18
+#define CPUID_AMX           (1U << 22 | 1U << 24 | 1U << 25) /* bf16, tiles, int8 */
 static bool has_amx(void)
 {
     unsigned a, b, c, d = 0;
-    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1U << 22 && d & 1U << 24 &&
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & CPUID_AMX) == CPUID_AMX &&
            !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
 }
 #elif defined __aarch64__
