@@ -216,6 +216,9 @@ static void test_every_computable_type_is_tested_and_filled(void **state)
 static void test_large(void **state)
 {
     static const enum tensor_type types[] = {TENSOR_TYPE_F16, TENSOR_TYPE_Q8_0, TENSOR_TYPE_Q4_K};
+    static const enum tensor_type many_types[] = {/* each way in which tiles are multiplied */
+                                                  TENSOR_TYPE_Q8_0, TENSOR_TYPE_Q4_1, TENSOR_TYPE_Q6_K,
+                                                  TENSOR_TYPE_Q4_K, TENSOR_TYPE_Q3_K, TENSOR_TYPE_Q2_K};
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
@@ -224,10 +227,12 @@ static void test_large(void **state)
         p.out_stride = p.n_rows;
         check_problem(&p);
     }
-    struct problem many = {.type = TENSOR_TYPE_Q6_K, .n_rows = 40, .n_cols = 768, .n_tokens = 533};
-    many.x_stride = many.n_cols;
-    many.out_stride = many.n_rows;
-    check_problem(&many);
+    for (size_t i = 0; i < sizeof many_types / sizeof *many_types; i++) {
+        struct problem many = {.type = many_types[i], .n_rows = 40, .n_cols = 768, .n_tokens = 533};
+        many.x_stride = many.n_cols;
+        many.out_stride = many.n_rows;
+        check_problem(&many);
+    }
 }
 
 /* Bytes that no file of good faith holds: infinite scales, NaN. Nothing crashes, levels agree, and a token that
