@@ -94,13 +94,26 @@ def keys(box):
         refused(node("@/no/such/file"), 3, "/no/such/file")
 
 
+def udp_alone():
+    """A UDP socket at a port where TCP is free: by chance it may be that of a connection of another process."""
+    for _ in range(100):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        with socket.socket() as tcp:
+            try:
+                tcp.bind(udp.getsockname())
+                return udp
+            except OSError:
+                udp.close()
+    raise OSError("no port where TCP is free")
+
+
 @case("a taken port names who holds it: links, DHT, HTTP")
 def ports(box):
     with Swarm(box) as s:
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        with socket.socket() as tcp, udp_alone() as udp:
             tcp.bind(("127.0.0.1", 0))
             tcp.listen(1)
-            udp.bind(("127.0.0.1", 0))
             taken = tcp.getsockname()[1]
             refused(run_command(node_args(s, "a", "--port", taken), s.env), 3, taken, os.getpid())
             refused(run_command(["bootstrap", "--listen", "127.0.0.1", "--port", taken, "--state-dir", s.dir / "e"], s.env), 3, taken, os.getpid())
