@@ -1,5 +1,6 @@
 /* Activations for AMX. */
 #include "kernels/quantise.h"
+#include "kernels/unroll.h"
 #include "kernels/x86/groups.h"
 
 #include <immintrin.h>
@@ -74,6 +75,21 @@ static size_t super_bytes(uint32_t n_cols, uint32_t n_tokens)
            activation_super_avx512.bytes(n_cols, n_tokens - group_steps_tokens(n_tokens));
 }
 
+static ALWAYS_INLINE __m512i whole_of_16(const float *from, __m512 inverse)
+{
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(from), inverse)); /* to nearest, ties to even */
+}
+
+/* 64 values of a block; none where x is not finite. They stay in a register: what is stored in parts would have
+ * to be in memory before it could be loaded whole. */
+static ALWAYS_INLINE __m512i bytes_of_64(const float *from, __m512 inverse, __mmask16 some)
+{
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    __m512i of_32 = _mm512_packs_epi32(whole_of_16(from, inverse), whole_of_16(from + 16, inverse));
+    __m512i next = _mm512_packs_epi32(whole_of_16(from + 32, inverse), whole_of_16(from + 48, inverse));
+    return _mm512_maskz_permutexvar_epi32(some, order, _mm512_packs_epi16(of_32, next));
+}
+
 /* Sums of 16 bytes, four times each. */
 static __m512i sums_of_16(__m512i bytes)
 {
@@ -108,20 +124,15 @@ static uint32_t largest_of_256(const float *from)
 
 static void super_fill(const struct group_super_tile *to, size_t token, const float *from)
 {
-    const __m512 round = _mm512_set1_ps(0x1.8p23F);
     float inverse;
     __m512i of_64[4];
 
     to->scale[token] = quantise_scale(largest_of_256(from), &inverse);
     __mmask16 some = inverse == 0 ? 0 : 0xFFFF; /* none where x is not finite */
-    for (size_t c = 0; c < 4; c++) {
-        int8_t *q = to->q + (c * GROUP_MAX_AVX512 + token) * 64;
-        for (size_t i = 0; i < 64; i += 16, from += 16) {
-            __m512 x = _mm512_mul_ps(_mm512_loadu_ps(from), _mm512_set1_ps(inverse));
-            __m512i whole = _mm512_castps_si512(_mm512_add_ps(x, round)); /* the lower bits are what it is */
-            _mm_store_si128((__m128i *)(q + i), _mm512_maskz_cvtepi32_epi8(some, whole));
-        }
-        of_64[c] = sums_of_16(_mm512_load_si512(q));
+    for (size_t c = 0; c < 4; c++, from += 64) {
+        __m512i q = bytes_of_64(from, _mm512_set1_ps(inverse), some);
+        _mm512_store_si512(to->q + (c * GROUP_MAX_AVX512 + token) * 64, q);
+        of_64[c] = sums_of_16(q);
     }
     store_sums(to->sum + token * 32, of_64);
 }
