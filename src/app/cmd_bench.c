@@ -109,6 +109,16 @@ static enum status run_once(struct local_model *model, const struct bench_option
     return status;
 }
 
+/* Pages, clocks and caches need no more than this to be as they will be. */
+#define WARM_PROMPT_MAX 1024
+static enum status warm_up(struct local_model *model, struct bench_options options, struct error *err)
+{
+    double unused;
+    if (options.n_prompt > WARM_PROMPT_MAX)
+        options.n_prompt = WARM_PROMPT_MAX;
+    return run_once(model, &options, &unused, &unused, err);
+}
+
 static uint64_t rss_bytes(void)
 {
     unsigned long long n_pages = 0;
@@ -191,13 +201,12 @@ int cmd_bench(int argc, char **argv)
     struct local_model model;
     struct error err;
     enum status status = STATUS_OK;
-    double unused;
 
     if (read_options(&options, argc, argv, &err))
         return command_usage_error(NAME, "%s", err.text);
     if (local_model_open(&model, options.model, &options.open, &err))
         return local_model_exit_code(NAME, &err);
-    status = run_once(&model, &options, &unused, &unused, &err); /* warms up */
+    status = warm_up(&model, options, &err);
     for (uint32_t i = 0; !status && i < options.n_runs; i++)
         status = run_once(&model, &options, &result.prompt_tok_s[i], &result.gen_tok_s[i], &err);
     if (!status)

@@ -70,9 +70,8 @@ static void free_buffers(struct forward *f)
 {
     struct pass_buffers *b = &f->buffers;
     struct expert_buffers *x = &b->experts;
-    void *blocks[] = {b->x,   b->normed,    b->product,   b->q,        b->k,
-                      b->v,   b->attended,  b->slices,    b->gated,    b->cos,
-                      b->sin, b->cos_local, b->sin_local, b->partials, f->logits};
+    void *blocks[] = {b->x,   b->normed, b->product,   b->phases,    b->slices,   b->gated,
+                      b->cos, b->sin,    b->cos_local, b->sin_local, b->partials, f->logits};
     void *of_experts[] = {x->scores, x->shares, x->ids, x->rows,        x->first_pair, x->active,
                           x->gate,   x->up,     x->out, x->prepared[0], x->prepared[1]};
 
@@ -80,10 +79,8 @@ static void free_buffers(struct forward *f)
         mem_free(blocks[i]);
     for (size_t i = 0; i < sizeof of_experts / sizeof *of_experts; i++)
         mem_free(of_experts[i]);
-    for (uint32_t i = 0; i < PASS_INPUTS_MAX; i++) {
+    for (uint32_t i = 0; i < PASS_INPUTS_MAX; i++)
         mem_free(b->prepared[i]);
-        mem_free(b->prepared_ff[i]);
-    }
     mem_free(f->sample_scratch);
     struct pass_buffers empty = {.n_rows = 0};
     memcpy(empty.input_of, b->input_of, sizeof empty.input_of);
@@ -120,11 +117,34 @@ static void make_inputs(struct forward *f, const struct hparams *hp, uint32_t n_
 {
     uint32_t heads = hp->n_heads * hp->head_dim_v, n_cols = hp->n_embd > heads ? hp->n_embd : heads;
 
-    for (uint32_t i = 0; i < f->n_inputs; i++) {
+    for (uint32_t i = 0; i < f->n_inputs; i++)
         f->buffers.prepared[i] = take(f, f->inputs[i]->bytes(n_cols, n_rows), ok);
-        if (!hp->n_experts)
-            f->buffers.prepared_ff[i] = take(f, f->inputs[i]->bytes(hp->n_ff, n_rows), ok);
+}
+
+/* Attention is over when an FFN begins, and a layer's `down` reads one kind of input. */
+static void make_phases(struct forward *f, const struct hparams *hp, uint32_t n_rows, bool *ok)
+{
+    struct pass_buffers *b = &f->buffers;
+    bool in_place = hp->head_dim_v == hp->head_dim_k;
+    size_t q = (size_t)n_rows * hp->n_heads * hp->head_dim_k,
+           k = (size_t)n_rows * hp->n_kv_heads * hp->head_dim_k,
+           v = (size_t)n_rows * hp->n_kv_heads * hp->head_dim_v,
+           attended = in_place ? 0 : (size_t)n_rows * hp->n_heads * hp->head_dim_v;
+    size_t bytes = (q + k + v + attended) * sizeof(float);
+
+    for (uint32_t i = 0; i < f->n_inputs && !hp->n_experts; i++) {
+        size_t of_ff = f->inputs[i]->bytes(hp->n_ff, n_rows);
+        bytes = bytes > of_ff ? bytes : of_ff;
     }
+    b->phases = take(f, bytes, ok);
+    if (!b->phases)
+        return;
+    b->q = b->phases;
+    b->k = b->q + q;
+    b->v = b->k + k;
+    b->attended = in_place ? b->q : b->v + v;
+    for (uint32_t i = 0; i < f->n_inputs && !hp->n_experts; i++)
+        b->prepared_ff[i] = b->phases;
 }
 
 static void make_expert_buffers(struct forward *f, const struct hparams *hp, uint32_t n_rows, bool *ok)
@@ -159,10 +179,7 @@ static bool make_buffers(struct forward *f, const struct hparams *hp, uint32_t n
     free_buffers(f);
     b->x = take_floats(f, n_rows, hp->n_embd, &ok);
     b->product = take_floats(f, n_rows, hp->n_embd, &ok);
-    b->q = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_k, &ok);
-    b->k = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_k, &ok);
-    b->v = take_floats(f, n_rows, (size_t)hp->n_kv_heads * hp->head_dim_v, &ok);
-    b->attended = take_floats(f, n_rows, (size_t)hp->n_heads * hp->head_dim_v, &ok);
+    make_phases(f, hp, n_rows, &ok);
     if (hp->n_experts) {
         b->normed = take_floats(f, n_rows, hp->n_embd, &ok);
         make_expert_buffers(f, hp, n_rows, &ok);

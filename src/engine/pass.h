@@ -16,15 +16,17 @@
 
 /* Scratch memory for n_rows rows, [n_rows][...] each; made by forward.c. */
 struct pass_buffers {
-    uint32_t n_rows;                    /* that fit */
-    float *x;                           /* n_embd: the residual stream */
-    float *normed;                      /* n_embd: for experts; else NULL */
-    float *product;                     /* n_embd: what has a norm of its own before it is added to x */
-    float *q, *k, *v, *attended;        /* heads */
-    float *cos, *sin;                   /* n_rot / 2 */
-    float *cos_local, *sin_local;       /* of layers with a window where they differ, else NULL */
+    uint32_t n_rows;              /* that fit */
+    float *x;                     /* n_embd: the residual stream */
+    float *normed;                /* n_embd: for experts; else NULL */
+    float *product;               /* n_embd: what has a norm of its own before it is added to x */
+    void *phases;                 /* what attention has, and in its place later what the FFN has */
+    float *q, *k, *v;             /* heads; in `phases` */
+    float *attended;              /* heads; q itself where their values are as long: each replaces its query */
+    float *cos, *sin;             /* n_rot / 2 */
+    float *cos_local, *sin_local; /* of layers with a window where they differ, else NULL */
     void *prepared[PASS_INPUTS_MAX];    /* inputs of matrices, by kind of activation: n_embd, heads */
-    void *prepared_ff[PASS_INPUTS_MAX]; /* n_ff; where there are experts NULL */
+    void *prepared_ff[PASS_INPUTS_MAX]; /* n_ff; all in the same place, in `phases`; with experts NULL */
     float *gated;                       /* [PASS_GATED_ROWS][n_ff]; where there are experts NULL */
     float *slices;                      /* for each worker: products that are used where they arise */
     size_t slices_stride;               /* floats a worker */
