@@ -97,17 +97,32 @@ void *mem_try_aligned(size_t bytes)
     return block;
 }
 
+#define HUGE_PAGE  ((size_t)2 << 20)
+#define SMALL_PAGE ((size_t)4096)
+
+/* The part on huge pages: the last one too unless much of it would be empty. */
+static size_t huge_bytes(size_t bytes)
+{
+    size_t whole = bytes / HUGE_PAGE * HUGE_PAGE, rest = bytes - whole;
+    return bytes >= HUGE_PAGE && rest && HUGE_PAGE - rest <= bytes / 16 ? whole + HUGE_PAGE : whole;
+}
+
+size_t mem_large_bytes(size_t bytes)
+{
+    size_t huge = huge_bytes(bytes), small = (bytes + SMALL_PAGE - 1) / SMALL_PAGE * SMALL_PAGE;
+    return huge > small ? huge : small;
+}
+
 void *mem_try_large(size_t bytes)
 {
-    const size_t page = (size_t)2 << 20;
-    size_t rounded;
-    if (__builtin_add_overflow(bytes, page - 1, &rounded))
+    void *block;
+
+    if (bytes > SIZE_MAX - HUGE_PAGE)
         return NULL;
-    if (bytes < page)
+    if (bytes < HUGE_PAGE)
         return mem_try_aligned(bytes);
-    rounded &= ~(page - 1);
-    void *block = aligned_alloc(page, rounded);
-    if (block)
-        (void)madvise(block, rounded, MADV_HUGEPAGE); /* a wish; without it only slower */
+    if (posix_memalign(&block, HUGE_PAGE, mem_large_bytes(bytes)) != 0)
+        return NULL;
+    (void)madvise(block, huge_bytes(bytes), MADV_HUGEPAGE); /* a wish; without it only slower */
     return block;
 }

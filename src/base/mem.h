@@ -26,5 +26,6 @@ void *mem_try_array(size_t count, size_t bytes_each, size_t bytes_max);
 void *mem_try_aligned(size_t bytes);
 /* The same for what is large and written once: on huge pages where the system has them, and NOT zeroed. */
 void *mem_try_large(size_t bytes);
+size_t mem_large_bytes(size_t bytes); /* of memory that such a block takes once all of it is written */
 
 #endif

@@ -100,7 +100,7 @@ void forward_free(struct forward *f)
 
 static void *take(struct forward *f, size_t bytes, bool *ok)
 {
-    f->bytes += bytes;
+    f->bytes += mem_large_bytes(bytes);
     if (f->only_counts)
         return NULL;
     void *block = mem_try_large(bytes ? bytes : 1);

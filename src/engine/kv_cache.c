@@ -42,12 +42,12 @@ void kv_cache_free(struct kv_cache *cache)
 
 size_t kv_cache_bytes(const struct kv_cache *cache)
 {
-    return cache->n_tiles * cache->shape.tile_bytes * cache->shape.n_layers;
+    return cache->n_tiles * mem_large_bytes(cache->shape.tile_bytes * cache->shape.n_layers);
 }
 
 size_t kv_shape_bytes(const struct kv_shape *shape)
 {
-    return n_tiles_for(shape->n_ctx) * shape->tile_bytes * shape->n_layers;
+    return n_tiles_for(shape->n_ctx) * mem_large_bytes(shape->tile_bytes * shape->n_layers);
 }
 
 bool kv_cache_reserve(struct kv_cache *cache, uint32_t n_positions)
