@@ -10,6 +10,7 @@
 
 #define PROBE_RETRY_MS  500
 #define PROBE_RESEND_MS 2000
+#define PROBE_ROUND_MS  6000 /* peers that pass results on may have an older one for so long */
 #define LINKING_MS      2000 /* a node that came less long ago is still being linked */
 
 struct readiness {
@@ -242,7 +243,7 @@ static void on_resend(void *arg)
     struct readiness *readiness = arg;
     if (readiness->has_last && node_id_equal(&readiness->last.prober, self_id(readiness)))
         send_result(readiness, NULL);
-    else if (readiness->has_last && readiness->last.right)
+    else if (readiness->has_last && (readiness->last.right || readiness->last.is_wrong))
         pass_on(readiness);
     clock_timer_set(readiness->clock, readiness->resend_timer, PROBE_RESEND_MS);
 }
@@ -297,6 +298,18 @@ void readiness_on_up(struct readiness *readiness, const struct node_id *peer)
         send_result(readiness, peer);
 }
 
+/* What another than the prober passes on counts for what it proves, not for what it says; and not when it is
+ * older than what we have. Numbers tell that, but for a prober that was started again. */
+static bool counts_passed_on(const struct readiness *readiness, const struct probe_result *result)
+{
+    const struct probe_result *last = &readiness->last;
+    if (!result->right && !(result->is_wrong && same_epochs(readiness, result)))
+        return false;
+    return !readiness->has_last || !node_id_equal(&last->prober, &result->prober) ||
+           result->number > last->number || !same_epochs(readiness, last) ||
+           clock_ms(readiness->clock) - last->came_ms >= PROBE_ROUND_MS;
+}
+
 enum status readiness_on_frame(struct readiness *readiness, const struct node_id *peer, struct bytes payload,
                                struct error *err)
 {
@@ -314,8 +327,8 @@ enum status readiness_on_frame(struct readiness *readiness, const struct node_id
         result.sequence == readiness->last.sequence)
         return STATUS_OK;
     probe_judge(&result, readiness->manifest);
-    if (!node_id_equal(&prober, peer) && !result.right)
-        return STATUS_OK; /* passed on by another: it counts for what it proves, not for what it says */
+    if (!node_id_equal(&prober, peer) && !counts_passed_on(readiness, &result))
+        return STATUS_OK;
     result.came_ms = clock_ms(readiness->clock);
     readiness->last = result;
     readiness->has_last = true;

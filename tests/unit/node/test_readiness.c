@@ -394,15 +394,22 @@ static void a_prober_that_was_started_again_is_heard(void **state)
     assert_true(readiness_is_ready(w->readiness));
 }
 
+/* Node 2 computes something else, and signs it. */
+static struct probe_result wrong_result(struct world *w)
+{
+    struct sha256 truth = w->rig.manifest->probe_states[1];
+    w->rig.manifest->probe_states[1] = rig_hash("what node 2 computes");
+    struct probe_result result = right_result(w, 3, 1);
+    w->rig.manifest->probe_states[1] = truth;
+    return result;
+}
+
 static void a_wrong_result_names_the_node(void **state)
 {
     struct world *w = *state;
     struct finding_list list = {0};
     three_nodes(w);
-    struct sha256 truth = w->rig.manifest->probe_states[1];
-    w->rig.manifest->probe_states[1] = rig_hash("what node 2 computes"); /* and signs */
-    struct probe_result result = right_result(w, 3, 1);
-    w->rig.manifest->probe_states[1] = truth;
+    struct probe_result result = wrong_result(w);
     assert_int_equal(tell_result(w, 3, &result), STATUS_OK);
     assert_false(readiness_is_ready(w->readiness));
     const struct finding *f = explain(w, &list);
@@ -494,6 +501,40 @@ static void a_proof_counts_whoever_brings_it(void **state)
     assert_true(readiness_is_ready(w->readiness));
 }
 
+static void what_a_node_signed_wrongly_counts_whoever_brings_it(void **state)
+{
+    struct world *w = *state;
+    struct finding_list list = {0};
+    three_nodes(w);
+    struct probe_result right = right_result(w, 3, 1), wrong = wrong_result(w);
+    assert_int_equal(tell_result(w, 3, &right), STATUS_OK);
+    assert_int_equal(tell_result(w, 1, &wrong), STATUS_OK); /* passed on by node 1 */
+    assert_false(readiness_is_ready(w->readiness));
+    assert_int_equal(explain(w, &list)->code, FINDING_PROBE_WRONG);
+    finding_list_free(&list);
+    assert_int_equal(tell_result(w, 1, &right), STATUS_OK); /* an older one, from a peer that has no newer */
+    assert_false(readiness_is_ready(w->readiness));
+    right = right_result(w, 3, 1);
+    assert_int_equal(tell_result(w, 1, &right), STATUS_OK);
+    assert_true(readiness_is_ready(w->readiness));
+    assert_int_equal(tell_result(w, 1, &wrong), STATUS_OK); /* older now */
+    assert_true(readiness_is_ready(w->readiness));
+}
+
+static void a_node_that_was_started_again_is_not_called_wrong(void **state)
+{
+    struct world *w = *state;
+    struct finding_list list = {0};
+    three_nodes(w);
+    struct probe_result wrong = wrong_result(w);
+    w->rig.says[2].epoch = 2;
+    rig_publish(&w->rig, 2);
+    assert_int_equal(tell_result(w, 1, &wrong), STATUS_OK); /* of its run before */
+    assert_null(readiness_last(w->readiness));
+    assert_int_equal(explain(w, &list)->code, FINDING_PROBE_FAILED);
+    finding_list_free(&list);
+}
+
 static void a_link_that_lacks_is_told(void **state)
 {
     struct world *w = *state;
@@ -565,6 +606,8 @@ int main(void)
         T(a_prober_cannot_call_a_node_wrong),
         T(only_the_prober_may_tell),
         T(a_proof_counts_whoever_brings_it),
+        T(what_a_node_signed_wrongly_counts_whoever_brings_it),
+        T(a_node_that_was_started_again_is_not_called_wrong),
         T(a_link_that_lacks_is_told),
         T(a_coordinator_without_a_link_to_the_plan_is_told),
         T(without_a_serve_the_lowest_holder_of_the_first_shard_probes),
