@@ -59,7 +59,7 @@ static ALWAYS_INLINE bool has_two(const enum super_kind kind)
 /* A panel's minima: of the first before the last four products, of the second behind them. */
 #define MIN_PRODUCT(panel)                                                                                     \
     do {                                                                                                       \
-        TILE_LOAD("tileloaddt1", 4, to.x, GROUP_SUPER_TILE_SUM);                                                 \
+        TILE_LOAD("tileloaddt1", 4, to.x, GROUP_SUPER_TILE_SUM);                                               \
         TILE_LOAD("tileloadd", 6, to.opened->min, (panel) * sizeof(struct opened_super));                      \
         _tile_zero(5);                                                                                         \
         _tile_dpbf16ps(5, 4, 6);                                                                               \
