@@ -11,7 +11,7 @@ usage: check.py [--build DIR] [--quick]     from the top of the repository
   words      nothing is left unfinished
 Ends with one line for each rule and exits 1 when any fails.
 """
-import argparse, os, pathlib, re, shutil, subprocess, sys
+import argparse, concurrent.futures, os, pathlib, re, shutil, subprocess, sys
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--build", default="build")
@@ -170,7 +170,14 @@ def check_banned():
 ISA_FLAGS = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavxvnni -mfma -mf16c".split()
 
 
+def run_each(commands):
+    """stderr and exit status of every (argv, standard input), in that order, as many at once as there are processors."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda c: subprocess.run(c[0], input=c[1], capture_output=True, text=True), commands))
+
+
 def check_headers():
+    paths, commands = [], []
     for path in sources(".h"):
         if folder_of(path) == "agent" and path.name != "protocol.h":
             continue
@@ -180,16 +187,19 @@ def check_headers():
             compiler, isa = "aarch64-linux-gnu-gcc", ["-march=armv8.2-a+dotprod+fp16"]
             if not shutil.which(compiler):
                 continue
-        r = subprocess.run([compiler, "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Isrc", "-fsyntax-only",
-                            *isa, "-x", "c", "-"], input=f'#include "{path.relative_to(SRC)}"\n', capture_output=True, text=True)
+        paths.append(path)
+        commands.append(([compiler, "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Isrc", "-fsyntax-only",
+                          *isa, "-x", "c", "-"], f'#include "{path.relative_to(SRC)}"\n'))
+    for path, r in zip(paths, run_each(commands)):
         if r.returncode:
             fail("headers", path, r.stderr.strip().splitlines()[0])
 
 
 def check_format():
     files = [str(p) for p in sources(".c", ".h", ".cpp") if not GENERATED.search(p.name)]
-    r = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], capture_output=True, text=True)
-    bad = sorted({line.split(":")[0] for line in r.stderr.splitlines() if "clang-format-violations" in line})
+    parts = [files[i :: os.cpu_count()] for i in range(os.cpu_count())]
+    done = run_each([(["clang-format", "--dry-run", "-Werror", *part], "") for part in parts if part])
+    bad = sorted({line.split(":")[0] for r in done for line in r.stderr.splitlines() if "clang-format-violations" in line})
     for path in bad:
         fail("format", path, "run clang-format -i")
 

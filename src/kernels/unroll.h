@@ -8,6 +8,8 @@
 /* Beside sanitizers some loops stay as they are, which is slow and not wrong. */
 #pragma clang diagnostic ignored "-Wpass-failed"
 #define UNROLL(n) UNROLL_PRAGMA(unroll)
+#elif !defined __OPTIMIZE__
+#define UNROLL(n)
 #else
 #define UNROLL(n) UNROLL_PRAGMA(GCC unroll n)
 #endif
