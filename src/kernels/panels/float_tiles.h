@@ -13,7 +13,7 @@
 #define COLUMN_AHEAD_NEAR 1024
 static ALWAYS_INLINE void read_column_ahead(const uint8_t *column, const uint32_t n_tokens)
 {
-    if (n_tokens > AHEAD_TOKENS)
+    if (n_tokens > AHEAD_TOKENS || !groups_ask_ahead)
         return;
     __builtin_prefetch((const void *)((uintptr_t)column + COLUMN_AHEAD_FAR), 0, 2);
     __builtin_prefetch((const void *)((uintptr_t)column + COLUMN_AHEAD_NEAR));

@@ -3,6 +3,8 @@
 #define LOT_BYTES  ((size_t)256 << 10)
 #define LOT_PANELS 4 /* at least: what a kernel takes at once where a single chain would be too slow */
 
+bool groups_ask_ahead = true;
+
 size_t groups_f32_bytes(uint32_t n_cols, uint32_t n_tokens)
 {
     return (size_t)n_tokens * n_cols * sizeof(float);

@@ -29,6 +29,7 @@ static void init_panels(struct kernels *k)
 
 void kernels_init_avx2(struct kernels *k)
 {
+    groups_ask_ahead = !__builtin_cpu_is("amd");
     init_panels(k);
     set_activations(k, &activation_f32_avx2, &activation_int8_avx2, &activation_super_avx2);
     kernels_init_float_avx2(k);
