@@ -54,11 +54,14 @@ def run_json_block(command):
 
 
 def ops_per_token(shape, kind):
-    """Of the layers' matrices: a multiply-add is two. The head runs for the last token only, attention is not counted."""
+    """Of the layers' matrices: a multiply-add is two. The head runs for the last token only, and so does the last layer
+    but for queries, keys and values; attention is not counted."""
     sys.path.insert(0, TOOLS)
     from make_bench_model import SHAPES, tensors
+    last = f"blk.{SHAPES[shape][1] - 1}."
     return sum(2 * rows * columns for name, rows, columns, _, _ in tensors(SHAPES[shape], kind)
-               if name.startswith("blk") and rows)
+               if name.startswith("blk") and rows
+               and (not name.startswith(last) or re.search(r"attn_[qkv]\.", name)))
 
 
 def measure_one(options, name, folder):

@@ -12,18 +12,27 @@
 struct batch_span { /* one step's rows */
     struct engine_step *step;
     struct sequence *sequence;
-    uint32_t first_row;
     _Atomic bool is_bad; /* a value that is not finite came in or went out */
+};
+
+/* Rows of the matrices that are computed, span after span. */
+struct batch_rows {
+    uint32_t n;
+    uint16_t span[ENGINE_BATCH_TOKENS_MAX];
+    uint16_t of_step[ENGINE_BATCH_TOKENS_MAX]; /* which of its step's tokens */
+    uint32_t positions[ENGINE_BATCH_TOKENS_MAX];
+    uint32_t first_of_span[BATCH_SPANS_MAX + 1]; /* a span's end where the next one's begin */
 };
 
 struct batch {
     const struct hparams *hparams;
     uint32_t layer_first, layer_end;
-    uint32_t n_rows, n_spans;
+    uint32_t n_spans;
     struct batch_span spans[BATCH_SPANS_MAX];
-    uint16_t span_of_row[ENGINE_BATCH_TOKENS_MAX];
-    uint32_t positions[ENGINE_BATCH_TOKENS_MAX];
-    uint32_t tokens[ENGINE_BATCH_TOKENS_MAX];
+    struct batch_rows all;
+    /* Those of which somebody reads what the last layer makes: of a prompt the last one at most. All others are
+     * done with once their keys and values are stored there. Never none. */
+    struct batch_rows wanted;
     /* Who holds what; parts stay while the batch runs. */
     const struct weights *parts[ENGINE_PARTS_MAX];
     uint16_t part_of_layer[MODEL_LAYERS_MAX];

@@ -186,7 +186,7 @@ static void end_step(struct engine *engine, struct engine_step *step, enum step_
 static void start_batch(struct engine *engine)
 {
     struct batch *batch = engine->batch;
-    batch->n_rows = batch->n_spans = 0;
+    batch->all.n = batch->wanted.n = batch->n_spans = 0;
     batch->hparams = &engine->hparams;
     for (uint32_t i = 0; i < ENGINE_PARTS_MAX; i++)
         batch->parts[i] = engine->parts[i].weights;
@@ -202,24 +202,42 @@ static bool batch_takes(const struct engine *engine, const struct engine_step *s
         return true;
     return step->layer_first == batch->layer_first && step->layer_end == batch->layer_end &&
            batch->n_spans < BATCH_SPANS_MAX && step->n_tokens <= ENGINE_STEP_TOKENS_MAX &&
-           batch->n_rows + step->n_tokens <= forward_rows_max(batch->hparams, engine->config.n_slots);
+           batch->all.n + step->n_tokens <= forward_rows_max(batch->hparams, engine->config.n_slots);
+}
+
+/* Rows of the step's tokens from `first` on. */
+static void rows_add(struct batch_rows *rows, uint32_t span, const struct engine_step *step, uint32_t first)
+{
+    rows->first_of_span[span] = rows->n;
+    for (uint32_t i = first; i < step->n_tokens; i++) {
+        rows->span[rows->n] = (uint16_t)span;
+        rows->of_step[rows->n] = (uint16_t)i;
+        rows->positions[rows->n++] = step->position + i;
+    }
+    rows->first_of_span[span + 1] = rows->n;
 }
 
 static void batch_add(struct batch *batch, struct engine_step *step, struct sequence *sequence)
 {
     struct batch_span *span = &batch->spans[batch->n_spans];
+    uint32_t first_wanted = step->hidden_out || step->logits_out ? 0
+                            : step->sample                       ? step->n_tokens - 1
+                                                                 : step->n_tokens;
     span->step = step;
     span->sequence = sequence;
-    span->first_row = batch->n_rows;
     span->is_bad = false;
     batch->layer_first = step->layer_first;
     batch->layer_end = step->layer_end;
-    for (uint32_t i = 0; i < step->n_tokens; i++) {
-        batch->tokens[batch->n_rows] = step->tokens[i];
-        batch->positions[batch->n_rows] = step->position + i;
-        batch->span_of_row[batch->n_rows++] = (uint16_t)batch->n_spans;
-    }
+    rows_add(&batch->all, batch->n_spans, step, 0);
+    rows_add(&batch->wanted, batch->n_spans, step, first_wanted);
     batch->n_spans++;
+}
+
+/* The last row, so that operations always have one. */
+static void batch_want_one(struct batch *batch)
+{
+    const struct engine_step *step = batch->spans[batch->n_spans - 1].step;
+    rows_add(&batch->wanted, batch->n_spans - 1, step, step->n_tokens - 1);
 }
 
 static bool is_among(const uint64_t *ids, uint32_t n, uint64_t id)
@@ -257,6 +275,8 @@ static void form_batch(struct engine *engine)
         else
             batch_add(engine->batch, step, sequence);
     }
+    if (engine->batch->n_spans && !engine->batch->wanted.n)
+        batch_want_one(engine->batch);
     engine->queue_end = &engine->queue;
     while (*engine->queue_end)
         engine->queue_end = &(*engine->queue_end)->next;
@@ -346,7 +366,7 @@ static void run_batch(struct engine *engine)
 
     end_batch(engine, computed, took_us);
     pthread_mutex_lock(&engine->lock);
-    engine->load.tokens_done += computed ? engine->batch->n_rows : 0;
+    engine->load.tokens_done += computed ? engine->batch->all.n : 0;
     engine->load.busy_us += took_us;
     engine->load.scratch_bytes = forward_scratch_bytes(engine->forward);
     pthread_mutex_unlock(&engine->lock);

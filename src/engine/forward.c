@@ -14,7 +14,7 @@
 _Static_assert(OUTPUT_ROWS <= ROWS_MIN, "rows of the output use the buffers of the batch");
 
 struct output_row {
-    uint32_t row; /* of the batch */
+    uint32_t row; /* of those wanted */
     struct batch_span *span;
 };
 
@@ -219,7 +219,7 @@ static bool fit_buffers(struct forward *f, const struct batch *batch, bool has_o
     uint32_t n_rows = ROWS_MIN;
     bool ok = true;
 
-    while (n_rows < batch->n_rows)
+    while (n_rows < batch->all.n)
         n_rows *= 2;
     uint32_t most = forward_rows_max(hp, f->n_slots);
     n_rows = n_rows > most ? most : n_rows;
@@ -280,13 +280,15 @@ struct kv_shape forward_kv_shape(const struct hparams *hparams, enum kv_type kv_
 /* --- layers ------------------------------------------------------------------------------------------------
  */
 
-static struct pass pass_new(struct forward *f, struct crew *crew, struct batch *batch, uint32_t n_rows)
+static struct pass pass_new(struct forward *f, struct crew *crew, struct batch *batch,
+                            const struct batch_rows *rows, uint32_t n_rows)
 {
     return (struct pass){.crew = crew,
                          .kernels = f->kernels,
                          .hparams = batch->hparams,
                          .batch = batch,
                          .buffers = &f->buffers,
+                         .rows = rows,
                          .n_rows = n_rows,
                          .n_workers = team_n_threads(f->team),
                          .kv_type = f->kv_type,
@@ -303,7 +305,7 @@ struct forward_job {
 static void run_layers(struct crew *crew, void *arg)
 {
     struct forward_job *job = arg;
-    struct pass pass = pass_new(job->forward, crew, job->batch, job->batch->n_rows);
+    struct pass pass = pass_new(job->forward, crew, job->batch, &job->batch->all, job->batch->all.n);
 
     pass_begin(&pass);
     arch_layer_fn run_layer = arch_layer(pass.hparams->arch);
@@ -345,7 +347,7 @@ static void use_logits(void *arg, uint32_t index, uint32_t worker)
     const struct forward *f = job->forward;
     const struct output_row *row = &job->rows[index];
     struct engine_step *step = row->span->step;
-    uint32_t n_vocab = job->batch->hparams->n_vocab, of_step = row->row - row->span->first_row;
+    uint32_t n_vocab = job->batch->hparams->n_vocab, of_step = job->batch->wanted.of_step[row->row];
     float *logits = f->logits + (size_t)index * n_vocab;
 
     finish_logits(f, job->batch->hparams, logits);
@@ -362,7 +364,7 @@ static void run_output(struct crew *crew, void *arg)
 {
     struct forward_job *job = arg;
     struct forward *f = job->forward;
-    struct pass pass = pass_new(f, crew, job->batch, job->n_rows);
+    struct pass pass = pass_new(f, crew, job->batch, &job->batch->wanted, job->n_rows);
     const struct matrix *output[] = {weights_output(job->batch->output)};
     struct product logits = {output[0], f->logits};
 
@@ -378,10 +380,10 @@ static void run_output(struct crew *crew, void *arg)
 static uint32_t next_output_rows(struct output_row *out, struct batch *batch, uint32_t *row)
 {
     uint32_t n = 0;
-    for (; *row < batch->n_rows && n < OUTPUT_ROWS; ++*row) {
-        struct batch_span *span = &batch->spans[batch->span_of_row[*row]];
+    for (; *row < batch->wanted.n && n < OUTPUT_ROWS; ++*row) {
+        struct batch_span *span = &batch->spans[batch->wanted.span[*row]];
         const struct engine_step *step = span->step;
-        bool is_last = *row - span->first_row + 1 == step->n_tokens;
+        bool is_last = batch->wanted.of_step[*row] + 1U == step->n_tokens;
         if (!span->is_bad && (step->logits_out || (step->sample && is_last)))
             out[n++] = (struct output_row){*row, span};
     }
@@ -400,7 +402,7 @@ bool forward_run(struct forward *f, struct batch *batch)
 {
     struct output_row rows[OUTPUT_ROWS];
     struct forward_job job = {.forward = f, .batch = batch, .rows = rows};
-    bool has_output = wants_output(batch), alone = is_small(batch->hparams, batch->n_rows);
+    bool has_output = wants_output(batch), alone = is_small(batch->hparams, batch->all.n);
     uint32_t row = 0;
 
     if (!fit_buffers(f, batch, has_output))

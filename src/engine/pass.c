@@ -44,7 +44,7 @@ static void turn_angles(const struct pass *pass, const struct batch_span *span, 
     const struct batch *batch = pass->batch;
     const struct pass_buffers *b = pass->buffers;
     const struct rope_tables *rope = weights_rope(batch->parts[batch->part_of_layer[batch->layer_first]]);
-    uint32_t n_pairs = pass->hparams->n_rot / 2, position = batch->positions[row];
+    uint32_t n_pairs = pass->hparams->n_rot / 2, position = pass->rows->positions[row];
     bool is_beyond = !span->sequence->is_probe && pass->n_ctx > pass->hparams->rope_ctx_orig;
     size_t at = (size_t)row * n_pairs;
 
@@ -56,18 +56,18 @@ static void turn_angles(const struct pass *pass, const struct batch_span *span, 
 
 static void begin_row(const struct pass *pass, uint32_t row)
 {
-    const struct batch *batch = pass->batch;
     const struct pass_buffers *b = pass->buffers;
     uint32_t n_embd = pass->hparams->n_embd;
-    const struct batch_span *span = &batch->spans[batch->span_of_row[row]];
+    struct batch_span *span = &pass->batch->spans[pass->rows->span[row]];
+    size_t of_step = pass->rows->of_step[row];
     float *x = b->x + (size_t)row * n_embd;
 
-    if (batch->layer_first == 0)
-        embed(pass, x, batch->tokens[row]);
+    if (pass->batch->layer_first == 0)
+        embed(pass, x, span->step->tokens[of_step]);
     else
-        memcpy(x, span->step->hidden_in + (size_t)(row - span->first_row) * n_embd, n_embd * sizeof *x);
+        memcpy(x, span->step->hidden_in + of_step * n_embd, n_embd * sizeof *x);
     if (!is_finite(x, n_embd)) {
-        pass->batch->spans[batch->span_of_row[row]].is_bad = true;
+        span->is_bad = true;
         memset(x, 0, n_embd * sizeof *x); /* nothing that spreads */
     }
     turn_angles(pass, span, row);
@@ -75,14 +75,14 @@ static void begin_row(const struct pass *pass, uint32_t row)
 
 static void end_row(const struct pass *pass, uint32_t row)
 {
-    struct batch_span *span = &pass->batch->spans[pass->batch->span_of_row[row]];
-    uint32_t n_embd = pass->hparams->n_embd;
-    const float *x = pass->buffers->x + (size_t)row * n_embd;
+    struct batch_span *span = &pass->batch->spans[pass->rows->span[row]];
+    size_t n_embd = pass->hparams->n_embd;
+    const float *x = pass->buffers->x + row * n_embd;
 
     if (!is_finite(x, n_embd))
         span->is_bad = true;
     if (span->step->hidden_out)
-        memcpy(span->step->hidden_out + (size_t)(row - span->first_row) * n_embd, x, n_embd * sizeof *x);
+        memcpy(span->step->hidden_out + pass->rows->of_step[row] * n_embd, x, n_embd * sizeof *x);
 }
 
 struct rows_part {

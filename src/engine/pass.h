@@ -42,7 +42,8 @@ struct pass {
     const struct hparams *hparams;
     struct batch *batch;
     const struct pass_buffers *buffers;
-    uint32_t n_rows; /* of the batch, or those that go through the output */
+    const struct batch_rows *rows; /* all of the batch, or the wanted */
+    uint32_t n_rows;               /* so many, or those that go through the output */
     uint32_t n_workers;
     void *const *inputs;  /* what matrices read next: prepared or prepared_ff */
     enum kv_type kv_type; /* of serving sequences */
@@ -78,7 +79,8 @@ void pass_norm_add(struct pass *pass, const float *norm);
 
 /* Norms and turns the heads of q and k, as far as the model does, and stores k and v. */
 void pass_store(struct pass *pass, const struct layer_weights *weights, uint32_t layer, enum rope_style style);
-/* attended from q and what was stored up to each row's position, as far back as the layer sees. */
+/* attended from q and what was stored up to each row's position, as far back as the layer sees. In the batch's
+ * last layer first leaves all rows but the wanted. */
 void pass_attend(struct pass *pass, uint32_t layer);
 
 struct kv_layout pass_kv_layout(const struct hparams *hparams, enum kv_type kv_type);

@@ -1,6 +1,8 @@
 /* The operations between the matrices of attention: keys and values into their tiles, queries over them. */
 #include "engine/pass_private.h"
 
+#include <string.h>
+
 /* Queries of a part, enough of them for a tile's keys and values to be made f32 once for all. */
 #define ATTEND_QUERIES_A_PART 64
 #define ATTEND_ROWS_MIN       8 /* that are worth a part of their own */
@@ -67,11 +69,11 @@ static void store_row(const struct layer_part *part, uint32_t row)
     const struct pass *pass = part->pass;
     const struct hparams *hp = pass->hparams;
     const struct layer_weights *w = part->weights;
-    const struct batch_span *span = &pass->batch->spans[pass->batch->span_of_row[row]];
+    const struct batch_span *span = &pass->batch->spans[pass->rows->span[row]];
     struct kv_layout layout = layout_of(pass, span);
     size_t n_q = (size_t)hp->n_heads * hp->head_dim_k, n_k = (size_t)hp->n_kv_heads * hp->head_dim_k;
     size_t n_v = (size_t)hp->n_kv_heads * hp->head_dim_v;
-    uint32_t position = pass->batch->positions[row];
+    uint32_t position = pass->rows->positions[row];
     float *q = pass->buffers->q + row * n_q, *k = pass->buffers->k + row * n_k,
           *v = pass->buffers->v + row * n_v;
 
@@ -125,36 +127,67 @@ static void attend_rows(const struct layer_part *part, const struct batch_span *
                                   .sinks = pass_layer(pass, part->layer)->attn_sinks};
     struct attention_queries queries = {.q = b->q + first * q_stride,
                                         .q_stride = q_stride,
-                                        .positions = pass->batch->positions + first,
+                                        .positions = pass->rows->positions + first,
                                         .n_tokens = end - first};
     kernels_attend(pass->kernels, &attention, tiles_of(pass, span, part->layer), kv_head, &queries,
                    b->attended + first * out_stride, out_stride, b->partials + worker * b->partials_stride);
+}
+
+static uint32_t blocks_of_span(const struct batch_rows *rows, uint32_t span, uint32_t rows_a_part)
+{
+    return pass_n_blocks(rows->first_of_span[span + 1] - rows->first_of_span[span], rows_a_part);
 }
 
 /* Parts: blocks of rows that do not cross spans, times kv heads. */
 static void run_attend(void *arg, uint32_t index, uint32_t worker)
 {
     const struct layer_part *part = arg;
-    const struct batch *batch = part->pass->batch;
-    uint32_t n_kv_heads = part->pass->hparams->n_kv_heads;
+    const struct pass *pass = part->pass;
+    uint32_t n_kv_heads = pass->hparams->n_kv_heads;
     uint32_t block = index / n_kv_heads, i = 0, n;
 
-    while (block >= (n = pass_n_blocks(batch->spans[i].step->n_tokens, part->rows_a_part))) {
+    while (block >= (n = blocks_of_span(pass->rows, i, part->rows_a_part))) {
         block -= n;
         i++;
     }
-    const struct batch_span *span = &batch->spans[i];
-    uint32_t first = block * part->rows_a_part;
-    uint32_t end = pass_min(first + part->rows_a_part, span->step->n_tokens);
-    attend_rows(part, span, span->first_row + first, span->first_row + end, index % n_kv_heads, worker);
+    uint32_t first = pass->rows->first_of_span[i] + block * part->rows_a_part;
+    uint32_t end = pass_min(first + part->rows_a_part, pass->rows->first_of_span[i + 1]);
+    attend_rows(part, &pass->batch->spans[i], first, end, index % n_kv_heads, worker);
 }
 
-static uint32_t n_blocks(const struct batch *batch, uint32_t rows_a_part)
+static uint32_t n_blocks(const struct pass *pass, uint32_t rows_a_part)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < batch->n_spans; i++)
-        n += pass_n_blocks(batch->spans[i].step->n_tokens, rows_a_part);
+    for (uint32_t i = 0; i < pass->batch->n_spans; i++)
+        n += blocks_of_span(pass->rows, i, rows_a_part);
     return n;
+}
+
+/* x and q of the wanted rows to the front. One part: rows move into each other's places. */
+static void run_keep_wanted(void *arg, uint32_t index, uint32_t worker)
+{
+    const struct pass *pass = arg;
+    const struct batch *batch = pass->batch;
+    size_t n_embd = pass->hparams->n_embd, n_q = (size_t)pass->hparams->n_heads * pass->hparams->head_dim_k;
+    float *x = pass->buffers->x, *q = pass->buffers->q;
+    (void)index, (void)worker;
+
+    for (uint32_t to = 0; to < batch->wanted.n; to++) {
+        uint32_t from = batch->all.first_of_span[batch->wanted.span[to]] + batch->wanted.of_step[to];
+        if (from == to)
+            continue;
+        memcpy(x + to * n_embd, x + from * n_embd, n_embd * sizeof *x);
+        memcpy(q + to * n_q, q + from * n_q, n_q * sizeof *q);
+    }
+}
+
+static void keep_wanted(struct pass *pass)
+{
+    if (pass->batch->wanted.n == pass->n_rows)
+        return;
+    crew_share(pass->crew, 1, run_keep_wanted, pass);
+    pass->rows = &pass->batch->wanted;
+    pass->n_rows = pass->rows->n;
 }
 
 void pass_attend(struct pass *pass, uint32_t layer)
@@ -162,8 +195,10 @@ void pass_attend(struct pass *pass, uint32_t layer)
     struct layer_part part = {.pass = pass, .layer = layer, .rows_a_part = rows_a_part_max(pass->hparams)};
     uint32_t n_kv_heads = pass->hparams->n_kv_heads;
 
+    if (layer + 1 == pass->batch->layer_end)
+        keep_wanted(pass);
     while (part.rows_a_part > ATTEND_ROWS_MIN &&
-           n_blocks(pass->batch, part.rows_a_part) * n_kv_heads < pass->n_workers * ATTEND_PARTS_A_WORKER)
+           n_blocks(pass, part.rows_a_part) * n_kv_heads < pass->n_workers * ATTEND_PARTS_A_WORKER)
         part.rows_a_part /= 2;
-    crew_share(pass->crew, n_blocks(pass->batch, part.rows_a_part) * n_kv_heads, run_attend, &part);
+    crew_share(pass->crew, n_blocks(pass, part.rows_a_part) * n_kv_heads, run_attend, &part);
 }

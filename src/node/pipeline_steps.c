@@ -34,7 +34,7 @@ static void submit(struct job *job, uint32_t layer_first)
         const struct manifest_shard *shard = manifest_shard_of_layer(job->pipeline->manifest, layer_first);
         end = shard && shard->span.end_layer < end ? shard->span.end_layer : end;
     }
-    bool samples = is_last_stage(m) && end == job->layer_end && (m->flags & STEP_SAMPLE);
+    bool is_end = is_last_stage(m) && end == job->layer_end, is_probe = m->flags & STEP_PROBE;
     job->step = (struct engine_step){.sequence = m->sequence,
                                      .position = m->position,
                                      .n_tokens = m->n_tokens,
@@ -42,9 +42,9 @@ static void submit(struct job *job, uint32_t layer_first)
                                      .layer_first = layer_first,
                                      .layer_end = end,
                                      .hidden_in = layer_first ? job->hidden_in : NULL,
-                                     .hidden_out = job->hidden_out,
-                                     .sample = samples ? &job->sample : NULL,
-                                     .is_probe = (m->flags & STEP_PROBE) != 0,
+                                     .hidden_out = is_end && !is_probe ? NULL : job->hidden_out,
+                                     .sample = is_end && (m->flags & STEP_SAMPLE) ? &job->sample : NULL,
+                                     .is_probe = is_probe,
                                      .done = on_computed,
                                      .owner = job};
     compute_submit(job->pipeline->compute, &job->step);

@@ -53,8 +53,8 @@ typedef void tile_kernel(const struct tile *tile);
 /* Few tokens pass over weights faster than the machine brings them by itself, which stops at each page: asks
  * for what comes later, first into the second level cache and then, when it has come near, into the first. The
  * first's few buffers alone would be held all the time that memory takes: with them a Xeon reached 80 % of its
- * read bandwidth on Q4_K instead of 90. More tokens hide the reading behind their products. A Zen 4 reads as fast
- * as its memory by itself and a third slower when asked. */
+ * read bandwidth on Q4_K instead of 90. More tokens hide the reading behind their products. A Zen 4 reads as
+ * fast as its memory by itself and a third slower when asked. */
 extern bool groups_ask_ahead; /* written once, before the first level is handed out */
 #define AHEAD_FAR    12288
 #define AHEAD_NEAR   3072

@@ -116,6 +116,46 @@ static void check_same(const struct machine *m, uint32_t chunk, const float *wan
     mem_free(got);
 }
 
+/* What is drawn at the end of the tokens, where of the last layer all is read or only that. */
+static struct sampled drawn_by(const struct machine *m, uint32_t chunk, bool reads_all)
+{
+    uint32_t *tokens = rig_tokens(N_TOKENS, m->hp->n_vocab, 5);
+    float *hidden = mem_array((size_t)N_TOKENS * m->hp->n_embd, sizeof *hidden);
+    struct sample_params sample = sample_params_default();
+    struct sampled drawn = {.token = 0};
+
+    sample.n_top = SAMPLE_TOP_MAX;
+    for (uint32_t at = 0, n; at < N_TOKENS; at += n) {
+        n = N_TOKENS - at < chunk ? N_TOKENS - at : chunk;
+        for (uint32_t i = 0; i < m->n_parts; i++) {
+            bool is_last = weights_has_output(m->parts[i]);
+            struct engine_step step = {.sequence = 1,
+                                       .position = at,
+                                       .n_tokens = n,
+                                       .tokens = tokens + at,
+                                       .layer_first = weights_first_layer(m->parts[i]),
+                                       .layer_end = weights_end_layer(m->parts[i]),
+                                       .hidden_in = hidden,
+                                       .hidden_out = is_last && !reads_all ? NULL : hidden,
+                                       .sample = is_last && at + n == N_TOKENS ? &sample : NULL};
+            assert_int_equal(engine_run(m->engine, &step), STEP_OK);
+            drawn = step.sampled;
+        }
+    }
+    mem_free(hidden);
+    mem_free(tokens);
+    return drawn;
+}
+
+static void check_drawn(const struct machine *m, uint32_t chunk, const char *what)
+{
+    struct sampled want = drawn_by(m, chunk, true), got = drawn_by(m, chunk, false);
+    if (got.token != want.token || got.n_top != want.n_top || want.n_top != SAMPLE_TOP_MAX ||
+        memcmp(got.top_tokens, want.top_tokens, sizeof got.top_tokens) ||
+        memcmp(got.top_log_probabilities, want.top_log_probabilities, sizeof got.top_log_probabilities))
+        fail_msg("%s, chunks of %u: what is drawn depends on what else is read", what, chunk);
+}
+
 /* --- shards ------------------------------------------------------------------------------------------------
  */
 
@@ -182,6 +222,7 @@ static void check_level(const char *model, const char *const *files, uint32_t n_
                  n_files == 1 ? "whole" : "in two shards");
         for (size_t i = is_slow ? 3 - n_threads : 0; i < sizeof chunks / sizeof *chunks; i += is_slow ? 4 : 1)
             check_same(&m, chunks[i], want, what); /* ref: of each number of threads one */
+        check_drawn(&m, is_slow ? N_TOKENS : 7, what);
         machine_free(&m);
     }
 }
