@@ -96,10 +96,11 @@ static void super_fill(const struct group_super *to, size_t at, const float *fro
     for (size_t j = 0; j < 8; j++) {
         int32_t of_8[4];
         round_32(to->q + at * 64 + j * 8, of_8, from + 32 * j, inverse);
-        for (size_t i = 0; i < 4; i++)
-            to->minus_8[at * 32 + j * 4 + i] = (int16_t)(-(1 << GROUP_EIGHTH_BIAS) * of_8[i]);
-        to->sum_16[at * 8 + j] = in_halves(of_8[0] + of_8[1], of_8[2] + of_8[3]);
-        of_32[j] = of_8[0] + of_8[1] + of_8[2] + of_8[3];
+        const int32_t of_16[2] = {of_8[0] + of_8[1], of_8[2] + of_8[3]};
+        for (size_t i = 0; i < 2; i++)
+            to->minus_16[at * 16 + j * 2 + i] = -(1 << GROUP_HALF_BIAS) * of_16[i];
+        to->sum_16[at * 8 + j] = in_halves(of_16[0], of_16[1]);
+        of_32[j] = of_16[0] + of_16[1];
         to->minus_32[at * 8 + j] = -(1 << GROUP_SUM_BIAS) * of_32[j];
     }
     for (size_t j = 0; j < 4; j++)

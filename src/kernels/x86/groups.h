@@ -35,11 +35,11 @@ struct group_super {
     int32_t *q;        /* [s][t][64]: four values each */
     float *scale;      /* [s][t] */
     int32_t *minus_32; /* [s][t][8]: -2^GROUP_SUM_BIAS * sum of each 32 columns */
-    int16_t *minus_8;  /* [s][t][32]: -2^GROUP_EIGHTH_BIAS * sum of each 8 columns */
+    int32_t *minus_16; /* [s][t][16]: -2^GROUP_HALF_BIAS * sum of each 16 columns */
     int32_t *sum_16;   /* [s][t][8]: of the halves of each 32 columns */
     int32_t *sum_32;   /* [s][t][4]: of each two times 32 columns */
 };
-#define GROUP_EIGHTH_BIAS 5
+#define GROUP_HALF_BIAS   5
 #define GROUP_SUPER_BYTES 404
 static inline struct group_super group_super_at(const void *prepared, uint32_t n_supers, struct group g)
 {
@@ -48,8 +48,8 @@ static inline struct group_super group_super_at(const void *prepared, uint32_t n
     x.q = (int32_t *)((uintptr_t)prepared + (size_t)g.first * n_supers * GROUP_SUPER_BYTES);
     x.scale = (float *)(x.q + n * 64);
     x.minus_32 = (int32_t *)(x.scale + n);
-    x.minus_8 = (int16_t *)(x.minus_32 + n * 8);
-    x.sum_16 = (int32_t *)(void *)(x.minus_8 + n * 32);
+    x.minus_16 = x.minus_32 + n * 8;
+    x.sum_16 = x.minus_16 + n * 16;
     x.sum_32 = x.sum_16 + n * 8;
     return x;
 }

@@ -27,10 +27,7 @@ static ALWAYS_INLINE void super_q6_k(__m512 *acc, const uint8_t *super, __m512 d
         __m512i w[8];
         read_ahead(codes, PANEL_Q6K_BLOCK, n);
         codes_of(w, codes);
-        UNROLL(4)
-        for (uint32_t i = 0; i < 8; i += 2)
-            add_scaled_dots(isum, n, w, i, 2, in_lower_16(wide_signed(scales + i / 4 * 16)), SCALE_16_UNBIAS, x,
-                            j);
+        add_scaled_halves(isum, n, w, wide_signed(scales), wide_signed(scales + 16), x, j);
     }
     add_links(acc, n, isum, d, x);
 }
@@ -48,7 +45,7 @@ static ALWAYS_INLINE void panel_q6_k(__m512 *acc, const uint8_t *panel, uint32_t
 static void open_q6_k(struct opened_super *to, const uint8_t *panel, size_t s)
 {
     const uint8_t *super = panel + pair_codes_at(s, PANEL_Q6K_BYTES);
-    const __m512i middle = _mm512_set1_epi8(1 << GROUP_EIGHTH_BIAS);
+    const __m512i middle = _mm512_set1_epi8(1 << GROUP_HALF_BIAS);
 
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8],

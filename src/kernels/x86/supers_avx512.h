@@ -7,12 +7,9 @@
 #include "kernels/x86/matmul_avx512.h"
 #include "kernels/x86/tiles_supers.h"
 
-#include <string.h>
-
 /* Activations of n tokens in one block: pointers into the group's arrays. */
 struct x_super {
-    const int32_t *q, *minus_32, *sum_16, *sum_32;
-    const int16_t *minus_8;
+    const int32_t *q, *minus_32, *minus_16, *sum_16, *sum_32;
     const float *scale;
 };
 static ALWAYS_INLINE struct x_super x_super_at(const struct group_super *x, size_t s, const uint32_t n)
@@ -21,7 +18,7 @@ static ALWAYS_INLINE struct x_super x_super_at(const struct group_super *x, size
                             .minus_32 = x->minus_32 + s * n * 8,
                             .sum_16 = x->sum_16 + s * n * 8,
                             .sum_32 = x->sum_32 + s * n * 4,
-                            .minus_8 = x->minus_8 + s * n * 32,
+                            .minus_16 = x->minus_16 + s * n * 16,
                             .scale = x->scale + s * n};
 }
 
@@ -36,12 +33,6 @@ static ALWAYS_INLINE __m256i byte_pairs(const uint8_t *at)
 static ALWAYS_INLINE __m512i wide_signed(const uint8_t *sixteen)
 {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)sixteen));
-}
-
-/* The same, as the lower 16 of 32 bits. */
-static ALWAYS_INLINE __m512i in_lower_16(__m512i wide)
-{
-    return _mm512_and_si512(wide, _mm512_set1_epi32(0xFFFF));
 }
 
 static ALWAYS_INLINE void clear_sums(__m512i *isum, const uint32_t n)
@@ -71,24 +62,15 @@ static ALWAYS_INLINE void add_products(__m512i *isum, const uint32_t n, const __
 
 /* How dot products begin and become part of isum. */
 enum scaling {
-    SCALE_16,        /* 16 columns, which fit 16 bits: one instruction multiplies and adds */
-    SCALE_16_UNBIAS, /* 8 columns, 2^GROUP_EIGHTH_BIAS taken off the codes */
-    SCALE_32,        /* 32 columns */
-    SCALE_32_UNBIAS  /* and 2^GROUP_SUM_BIAS taken off the codes */
+    SCALE_16,       /* 16 columns, which fit 16 bits: one instruction multiplies and adds */
+    SCALE_32,       /* 32 columns */
+    SCALE_32_UNBIAS /* and 2^GROUP_SUM_BIAS taken off the codes */
 };
 
-/* What the dot product of vectors from `first` on of block j begins with. Of SCALE_16_UNBIAS the lower 16 bits
- * count: what is above them goes out with the carries. */
-static ALWAYS_INLINE __m512i begin_dot(const enum scaling scaling, struct x_super x, size_t t, size_t j,
-                                       size_t first)
+/* What the dot products of block j begin with. */
+static ALWAYS_INLINE __m512i begin_dot(const enum scaling scaling, struct x_super x, size_t t, size_t j)
 {
-    int32_t lower;
-    if (scaling == SCALE_32_UNBIAS)
-        return _mm512_set1_epi32(x.minus_32[t * 8 + j]);
-    if (scaling != SCALE_16_UNBIAS)
-        return _mm512_setzero_si512();
-    memcpy(&lower, x.minus_8 + t * 32 + j * 4 + first / 2, sizeof lower);
-    return _mm512_set1_epi32(lower);
+    return scaling == SCALE_32_UNBIAS ? _mm512_set1_epi32(x.minus_32[t * 8 + j]) : _mm512_setzero_si512();
 }
 
 /* isum += scale * dot product of vectors [first, first + n_vectors) of block j. */
@@ -102,13 +84,42 @@ static ALWAYS_INLINE void add_scaled_dots(__m512i *isum, const uint32_t n, const
         __m512i dots[SIDE_BY_SIDE / 2];
         UNROLL(4)
         for (uint32_t k = 0; k < m; k++)
-            dots[k] = begin_dot(scaling, x, t + k, j, first);
+            dots[k] = begin_dot(scaling, x, t + k, j);
         dots_of(dots, m, w + first, n_vectors, x.q + t * 64 + j * 8 + first, 64);
         UNROLL(4)
         for (uint32_t k = 0; k < m; k++)
-            isum[t + k] = scaling == SCALE_16 || scaling == SCALE_16_UNBIAS
+            isum[t + k] = scaling == SCALE_16
                               ? _mm512_dpwssd_epi32(isum[t + k], dots[k], scale)
                               : _mm512_add_epi32(isum[t + k], _mm512_mullo_epi32(dots[k], scale));
+    }
+}
+
+/* isum += dot products of both halves of block j, 2^GROUP_HALF_BIAS taken off the codes, times their scales.
+ * Halves are computed side by side with those of other tokens: one after the other is 1.1 times as long. */
+static ALWAYS_INLINE void add_scaled_halves(__m512i *isum, const uint32_t n, const __m512i w[8], __m512i scale0,
+                                            __m512i scale1, struct x_super x, size_t j)
+{
+    const uint32_t m = n < SIDE_BY_SIDE / 2 ? n : SIDE_BY_SIDE / 2;
+    UNROLL(16)
+    for (uint32_t t = 0; t < n; t += m) {
+        __m512i half0[SIDE_BY_SIDE / 2], half1[SIDE_BY_SIDE / 2];
+        UNROLL(4)
+        for (uint32_t k = 0; k < m; k++) {
+            half0[k] = _mm512_set1_epi32(x.minus_16[(t + k) * 16 + 2 * j]);
+            half1[k] = _mm512_set1_epi32(x.minus_16[(t + k) * 16 + 2 * j + 1]);
+        }
+        UNROLL(4)
+        for (size_t i = 0; i < 4; i++) {
+            const int32_t *q = x.q + t * 64 + j * 8 + i;
+            dots_of(half0, m, w + i, 1, q, 64);
+            dots_of(half1, m, w + 4 + i, 1, q + 4, 64);
+        }
+        UNROLL(4)
+        for (uint32_t k = 0; k < m; k++) {
+            __m512i sum = _mm512_mullo_epi32(half0[k], scale0);
+            isum[t + k] =
+                _mm512_add_epi32(isum[t + k], _mm512_add_epi32(sum, _mm512_mullo_epi32(half1[k], scale1)));
+        }
     }
 }
 
@@ -162,7 +173,7 @@ static ALWAYS_INLINE void add_mins(__m512 *acc, const uint32_t n, const __m512i 
 /* A row's scale in both halves of its 32 bits. */
 static ALWAYS_INLINE __m512i twice_16(__m512i scale)
 {
-    __m512i low = in_lower_16(scale);
+    __m512i low = _mm512_and_si512(scale, _mm512_set1_epi32(0xFFFF));
     return _mm512_or_si512(low, _mm512_slli_epi32(low, 16));
 }
 
