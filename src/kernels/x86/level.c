@@ -3,6 +3,11 @@
 #include "kernels/x86/groups.h"
 #include "kernels/x86/levels.h"
 
+bool x86_is_amd(void)
+{
+    return __builtin_cpu_is("amd");
+}
+
 static void set_activations(struct kernels *k, const struct activation_kernels *f32,
                             const struct activation_kernels *int8, const struct activation_kernels *super)
 {
@@ -29,7 +34,7 @@ static void init_panels(struct kernels *k)
 
 void kernels_init_avx2(struct kernels *k)
 {
-    groups_ask_ahead = !__builtin_cpu_is("amd");
+    groups_ask_ahead = !x86_is_amd();
     init_panels(k);
     set_activations(k, &activation_f32_avx2, &activation_int8_avx2, &activation_super_avx2);
     kernels_init_float_avx2(k);

@@ -4,7 +4,7 @@
 static ALWAYS_INLINE void panel_q5_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
                                      const struct group_super *x, const uint32_t n)
 {
-    panel_k_mins(acc, panel, n_cols, x, n, PANEL_Q5_BLOCK);
+    panel_k_mins(acc, panel, n_cols, x, n, (struct k_mins){PANEL_Q5_BLOCK, .is_wide = true});
 }
 
 static void open_q5_k(struct opened_super *to, const uint8_t *panel, size_t s)
