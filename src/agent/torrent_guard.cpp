@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <libtorrent/bdecode.hpp>
 #include <libtorrent/error_code.hpp>
+#include <libtorrent/peer_connection.hpp>
 #include <libtorrent/peer_request.hpp>
+#include <libtorrent/torrent_peer.hpp>
 #include <unistd.h>
 
 namespace agent
@@ -17,6 +19,7 @@ namespace
 constexpr auto SUSPENDED_FOR = std::chrono::seconds(30);
 constexpr int REJECTS_MAX = 64; // in a row
 constexpr size_t SUSPENDED_MAX = 1024;
+constexpr int TRUST_LEAST = -4; // a bad piece takes two points off behind on_piece_failed; at -7 there is a ban
 
 } // namespace
 
@@ -69,6 +72,9 @@ void Guard::on_piece_failed(lt::piece_index_t piece)
     if (found == contributors_.end())
         return;
     size_t n = found->second.size();
+    for (auto &weak : peers_)
+        if (auto peer = weak.lock(); n > 1 && peer && found->second.count(peer->endpoint()))
+            peer->keep_trusted(); // on parole now: its next pieces are all its own, and tell
     for (auto &peer : found->second) {
         GuardReport report{id_, peer, true, found->first, ""};
         report.text = n == 1 ? "every block of this piece came from it"
@@ -108,6 +114,13 @@ bool GuardPeer::is_working() const
 {
     return connection_.native_handle() && !connection_.is_disconnecting() && !connection_.is_connecting() &&
            !connection_.in_handshake() && connection_.is_interesting() && !connection_.has_peer_choked();
+}
+
+void GuardPeer::keep_trusted()
+{
+    auto connection = connection_.native_handle();
+    if (lt::torrent_peer *known = connection ? connection->peer_info_struct() : nullptr)
+        known->trust_points = std::max<int>(known->trust_points, TRUST_LEAST);
 }
 
 bool GuardPeer::on_extension_handshake(const lt::bdecode_node &handshake)

@@ -1,5 +1,7 @@
 // torrent_guard - watches the peers of one torrent from inside libtorrent: who contributed to a piece that
-// turned out bad, and who owes data without sending any.
+// turned out bad, and who owes data without sending any. libtorrent bans who alone sent a bad piece, and also
+// who had a part in several; the latter may be honest peers, of whose blocks a liar completed many pieces
+// before the first was checked, and is kept from happening.
 //
 // Thread: libtorrent's network thread, except GuardQueue, which main empties.
 #pragma once
@@ -76,6 +78,8 @@ class GuardPeer final : public lt::peer_plugin
     {
     }
     bool is_working() const;
+    void keep_trusted();
+    const lt::tcp::endpoint &endpoint() const { return endpoint_; }
 
     bool on_extension_handshake(const lt::bdecode_node &handshake) override;
     bool on_choke() override;
