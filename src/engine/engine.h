@@ -58,7 +58,8 @@ struct engine_step {
     const uint32_t *tokens;
     uint32_t layer_first, layer_end; /* layer_first == 0: starts from the embedding */
     const float *hidden_in;          /* [n_tokens][n_embd]; unused when layer_first == 0 */
-    float *hidden_out; /* [n_tokens][n_embd] after layer_end - 1; NULL when not wanted; may be hidden_in */
+    float *hidden_out; /* [n_tokens][n_embd] after layer_end - 1; may be hidden_in; NULL when not wanted: then
+                          rows that are not for sampling or logits_out are left out of the last layer */
 
     /* Only where layer_end is the model's last. */
     const struct sample_params *sample; /* NULL: do not sample. Draws for position + n_tokens - 1 */
