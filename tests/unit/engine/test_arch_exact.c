@@ -77,16 +77,20 @@ static void machine_free(struct machine *m)
         weights_free(m->parts[i]);
 }
 
-/* Logits of all positions: through all layers at once, or part by part with the hidden states between them. */
-static float *logits_of(const struct machine *m, uint32_t chunk)
+/* All tokens through all layers at once, or part by part with the hidden states between them. What is read of
+ * the last layer: logits [N_TOKENS][n_vocab] unless NULL, what is drawn at the end with `sample` unless NULL,
+ * and, where reads_all, the hidden states. */
+static struct sampled run_tokens(const struct machine *m, uint32_t chunk, float *logits,
+                                 const struct sample_params *sample, bool reads_all)
 {
     uint32_t *tokens = rig_tokens(N_TOKENS, m->hp->n_vocab, 5);
-    float *logits = mem_array((size_t)N_TOKENS * m->hp->n_vocab, sizeof *logits);
     float *hidden = mem_array((size_t)N_TOKENS * m->hp->n_embd, sizeof *hidden);
+    struct sampled drawn = {.token = 0};
 
     for (uint32_t at = 0, n; at < N_TOKENS; at += n) {
         n = N_TOKENS - at < chunk ? N_TOKENS - at : chunk;
         for (uint32_t i = 0; i < m->n_parts; i++) {
+            bool is_last = weights_has_output(m->parts[i]);
             struct engine_step step = {.sequence = 1,
                                        .position = at,
                                        .n_tokens = n,
@@ -94,14 +98,23 @@ static float *logits_of(const struct machine *m, uint32_t chunk)
                                        .layer_first = weights_first_layer(m->parts[i]),
                                        .layer_end = weights_end_layer(m->parts[i]),
                                        .hidden_in = hidden,
-                                       .hidden_out = hidden};
-            if (weights_has_output(m->parts[i]))
+                                       .hidden_out = is_last && !reads_all ? NULL : hidden,
+                                       .sample = is_last && at + n == N_TOKENS ? sample : NULL};
+            if (is_last && logits)
                 step.logits_out = logits + (size_t)at * m->hp->n_vocab;
             assert_int_equal(engine_run(m->engine, &step), STEP_OK);
+            drawn = step.sampled;
         }
     }
     mem_free(hidden);
     mem_free(tokens);
+    return drawn;
+}
+
+static float *logits_of(const struct machine *m, uint32_t chunk)
+{
+    float *logits = mem_array((size_t)N_TOKENS * m->hp->n_vocab, sizeof *logits);
+    run_tokens(m, chunk, logits, NULL, true);
     return logits;
 }
 
@@ -116,40 +129,13 @@ static void check_same(const struct machine *m, uint32_t chunk, const float *wan
     mem_free(got);
 }
 
-/* What is drawn at the end of the tokens, where of the last layer all is read or only that. */
-static struct sampled drawn_by(const struct machine *m, uint32_t chunk, bool reads_all)
-{
-    uint32_t *tokens = rig_tokens(N_TOKENS, m->hp->n_vocab, 5);
-    float *hidden = mem_array((size_t)N_TOKENS * m->hp->n_embd, sizeof *hidden);
-    struct sample_params sample = sample_params_default();
-    struct sampled drawn = {.token = 0};
-
-    sample.n_top = SAMPLE_TOP_MAX;
-    for (uint32_t at = 0, n; at < N_TOKENS; at += n) {
-        n = N_TOKENS - at < chunk ? N_TOKENS - at : chunk;
-        for (uint32_t i = 0; i < m->n_parts; i++) {
-            bool is_last = weights_has_output(m->parts[i]);
-            struct engine_step step = {.sequence = 1,
-                                       .position = at,
-                                       .n_tokens = n,
-                                       .tokens = tokens + at,
-                                       .layer_first = weights_first_layer(m->parts[i]),
-                                       .layer_end = weights_end_layer(m->parts[i]),
-                                       .hidden_in = hidden,
-                                       .hidden_out = is_last && !reads_all ? NULL : hidden,
-                                       .sample = is_last && at + n == N_TOKENS ? &sample : NULL};
-            assert_int_equal(engine_run(m->engine, &step), STEP_OK);
-            drawn = step.sampled;
-        }
-    }
-    mem_free(hidden);
-    mem_free(tokens);
-    return drawn;
-}
-
+/* What is drawn is the same where nothing else of the last layer is read. */
 static void check_drawn(const struct machine *m, uint32_t chunk, const char *what)
 {
-    struct sampled want = drawn_by(m, chunk, true), got = drawn_by(m, chunk, false);
+    struct sample_params sample = sample_params_default();
+    sample.n_top = SAMPLE_TOP_MAX;
+    struct sampled want = run_tokens(m, chunk, NULL, &sample, true),
+                   got = run_tokens(m, chunk, NULL, &sample, false);
     if (got.token != want.token || got.n_top != want.n_top || want.n_top != SAMPLE_TOP_MAX ||
         memcmp(got.top_tokens, want.top_tokens, sizeof got.top_tokens) ||
         memcmp(got.top_log_probabilities, want.top_log_probabilities, sizeof got.top_log_probabilities))
