@@ -13,6 +13,15 @@ static ALWAYS_INLINE __m512 f16_scales(const uint8_t *at)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at));
 }
 
+/* Codes that four and more vectors come from: compilers would load them for each, and a Zen 4 loads one vector
+ * a cycle where it computes two. */
+static ALWAYS_INLINE __m512i load_once(const uint8_t *at)
+{
+    __m512i v = _mm512_loadu_si512(at);
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 /* Nibbles to codes: w[0..3] the low ones, w[4..7] the high ones. */
 static ALWAYS_INLINE void nibbles(__m512i w[8], const uint8_t *codes)
 {
@@ -41,8 +50,7 @@ static ALWAYS_INLINE void table_codes(__m512i w[8], const uint8_t *codes, const 
 static ALWAYS_INLINE void five_bits(__m512i w[8], const uint8_t *codes)
 {
     const __m512i fifth = _mm512_set1_epi8(16);
-    __m512i high = _mm512_loadu_si512(codes + PANEL_Q4_BLOCK);
-    __asm__("" : "+v"(high)); /* compilers load it eight times, and a Zen 4 loads one vector a cycle */
+    __m512i high = load_once(codes + PANEL_Q4_BLOCK);
     nibbles(w, codes);
     const __m512i bits[8] = {_mm512_slli_epi16(high, 4),
                              _mm512_slli_epi16(high, 3),

@@ -21,7 +21,7 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[256], const uint8_t *packed
 static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
 {
     const __m512i third = _mm512_set1_epi8(4);
-    __m512i high = _mm512_loadu_si512(codes + PANEL_Q2_BLOCK);
+    __m512i high = load_once(codes + PANEL_Q2_BLOCK);
     const __m512i bits[8] = {_mm512_slli_epi16(high, 2), _mm512_slli_epi16(high, 1), high,
                              _mm512_srli_epi16(high, 1), _mm512_srli_epi16(high, 2), _mm512_srli_epi16(high, 3),
                              _mm512_srli_epi16(high, 4), _mm512_srli_epi16(high, 5)};

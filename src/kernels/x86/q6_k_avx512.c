@@ -8,8 +8,7 @@ static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
     nibbles(w, codes);
     UNROLL(2)
     for (int half = 0; half < 2; half++) {
-        __m512i high = _mm512_loadu_si512(codes + PANEL_Q4_BLOCK + 64 * half), *to = w + 4 * half;
-        __asm__("" : "+v"(high)); /* compilers load it four times, and a Zen 4 loads one vector a cycle */
+        __m512i high = load_once(codes + PANEL_Q4_BLOCK + 64 * half), *to = w + 4 * half;
         to[0] = _mm512_or_si512(to[0], _mm512_and_si512(_mm512_slli_epi16(high, 4), top2));
         to[1] = _mm512_or_si512(to[1], _mm512_and_si512(_mm512_slli_epi16(high, 2), top2));
         to[2] = _mm512_or_si512(to[2], _mm512_and_si512(high, top2));
