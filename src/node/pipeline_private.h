@@ -25,9 +25,9 @@ struct job { /* one step being computed here */
     struct engine_step step;
     struct sample_params sample;
     struct token_bias biases[STEP_BIASES_MAX];
-    float *hidden_in, *hidden_out;
-    uint32_t layer_end;   /* of this node's part; a probe goes shard by shard */
-    uint32_t first_state; /* of this node's, in a probe */
+    float *hidden_in, *hidden_out; /* hidden_out: NULL where nobody reads it */
+    uint32_t layer_end;            /* of this node's part; a probe goes shard by shard */
+    uint32_t first_state;          /* of this node's, in a probe */
     uint32_t queue_us, compute_us;
 };
 

@@ -34,7 +34,7 @@ static void submit(struct job *job, uint32_t layer_first)
         const struct manifest_shard *shard = manifest_shard_of_layer(job->pipeline->manifest, layer_first);
         end = shard && shard->span.end_layer < end ? shard->span.end_layer : end;
     }
-    bool is_end = is_last_stage(m) && end == job->layer_end, is_probe = m->flags & STEP_PROBE;
+    bool samples = is_last_stage(m) && end == job->layer_end && (m->flags & STEP_SAMPLE);
     job->step = (struct engine_step){.sequence = m->sequence,
                                      .position = m->position,
                                      .n_tokens = m->n_tokens,
@@ -42,9 +42,9 @@ static void submit(struct job *job, uint32_t layer_first)
                                      .layer_first = layer_first,
                                      .layer_end = end,
                                      .hidden_in = layer_first ? job->hidden_in : NULL,
-                                     .hidden_out = is_end && !is_probe ? NULL : job->hidden_out,
-                                     .sample = is_end && (m->flags & STEP_SAMPLE) ? &job->sample : NULL,
-                                     .is_probe = is_probe,
+                                     .hidden_out = job->hidden_out,
+                                     .sample = samples ? &job->sample : NULL,
+                                     .is_probe = (m->flags & STEP_PROBE) != 0,
                                      .done = on_computed,
                                      .owner = job};
     compute_submit(job->pipeline->compute, &job->step);
@@ -131,8 +131,10 @@ void pipeline_start_step(struct pipeline *pipeline, const struct step_message *m
         pipeline->moved_ms = clock_ms(pipeline->clock);
     size_t hidden_bytes = (size_t)m->n_tokens * n_embd * sizeof(float);
     job->hidden_in = mem_try_array(hidden_bytes, 1, hidden_bytes);
-    job->hidden_out = mem_try_array(hidden_bytes, 1, hidden_bytes);
-    if (!job->hidden_in || !job->hidden_out) { /* peers say how many steps wait here */
+    bool is_read = !is_last_stage(m) || (m->flags & STEP_PROBE); /* by the next node, or for the states' hash */
+    if (is_read)
+        job->hidden_out = mem_try_array(hidden_bytes, 1, hidden_bytes);
+    if (!job->hidden_in || (is_read && !job->hidden_out)) { /* peers say how many steps wait here */
         job_free(job);
         pipeline_send_fail(pipeline, m, STEP_FAIL_NO_MEMORY, 0, "no memory for the hidden states");
         return;
