@@ -72,9 +72,10 @@ void Guard::on_piece_failed(lt::piece_index_t piece)
     if (found == contributors_.end())
         return;
     size_t n = found->second.size();
-    for (auto &weak : peers_)
-        if (auto peer = weak.lock(); n > 1 && peer && found->second.count(peer->endpoint()))
-            peer->keep_trusted(); // on parole now: its next pieces are all its own, and tell
+    if (n > 1)
+        for (auto &weak : peers_)
+            if (auto peer = weak.lock(); peer && found->second.count(peer->endpoint()))
+                peer->keep_trusted(); // on parole now: its next pieces are all its own, and tell
     for (auto &peer : found->second) {
         GuardReport report{id_, peer, true, found->first, ""};
         report.text = n == 1 ? "every block of this piece came from it"
