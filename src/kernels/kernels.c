@@ -6,6 +6,8 @@
 #include <string.h>
 
 #if defined __x86_64__
+#include "kernels/x86/levels.h"
+
 #include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -44,6 +46,10 @@ static bool has_amx(void)
     unsigned a, b, c, d = 0;
     return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & CPUID_AMX) == CPUID_AMX &&
            !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
+}
+bool x86_is_amd(void)
+{
+    return __builtin_cpu_is("amd");
 }
 #elif defined __aarch64__
 #include <asm/hwcap.h>

@@ -3,11 +3,6 @@
 #include "kernels/x86/groups.h"
 #include "kernels/x86/levels.h"
 
-bool x86_is_amd(void)
-{
-    return __builtin_cpu_is("amd");
-}
-
 static void set_activations(struct kernels *k, const struct activation_kernels *f32,
                             const struct activation_kernels *int8, const struct activation_kernels *super)
 {

@@ -58,9 +58,14 @@ static ALWAYS_INLINE uint16_t simd_f16_of(float f)
 {
     return (uint16_t)_cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT);
 }
+static ALWAYS_INLINE __m256i vf_to_f16(vf v)
+{
+    return _mm512_maskz_cvtps_ph(0xFFFF, v,
+                                 SIMD_ROUND_TO_F16); /* without a mask gcc warns of its own header's */
+}
 static ALWAYS_INLINE void vf_store_f16(uint16_t *to, vf v)
 {
-    _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(v, SIMD_ROUND_TO_F16));
+    _mm256_storeu_si256((__m256i *)to, vf_to_f16(v));
 }
 
 static ALWAYS_INLINE vf vf_set1(float f)
@@ -155,7 +160,7 @@ static ALWAYS_INLINE vf vf_exp_of(vf x, vf y)
  * +-GELU_FLAT x or 0. */
 static ALWAYS_INLINE vf vf_round_f16(vf x)
 {
-    return _mm512_cvtph_ps(_mm512_cvtps_ph(x, SIMD_ROUND_TO_F16));
+    return _mm512_cvtph_ps(vf_to_f16(x));
 }
 static ALWAYS_INLINE vf vf_gelu_pick(vf x, vf y)
 {
