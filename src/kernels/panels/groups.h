@@ -59,9 +59,14 @@ extern bool groups_ask_ahead; /* written once, before the first level is handed 
 #define AHEAD_FAR    12288
 #define AHEAD_NEAR   3072
 #define AHEAD_TOKENS 4
+static ALWAYS_INLINE bool tokens_are_few(const uint32_t n_tokens)
+{
+    return n_tokens && n_tokens <= AHEAD_TOKENS; /* none: a block is opened for AMX */
+}
+
 static ALWAYS_INLINE void read_ahead(const uint8_t *at, const size_t bytes, const uint32_t n_tokens)
 {
-    if (!n_tokens || n_tokens > AHEAD_TOKENS || !groups_ask_ahead)
+    if (!tokens_are_few(n_tokens) || !groups_ask_ahead)
         return;
     UNROLL(16)
     for (size_t i = 0; i < bytes; i += 64) {

@@ -2,18 +2,11 @@
 #include "kernels/x86/levels.h"
 #include "kernels/x86/tables_avx512.h"
 
-static ALWAYS_INLINE void panel_iq4_nl(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                       const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void codes_iq4_nl(__m512i w[8], const uint8_t *at, const uint32_t n)
 {
-    uint32_t n_blocks = n_cols / 32;
-
-    for (size_t b = 0; b < n_blocks; b++) {
-        __m512i w[8];
-        read_pair_ahead(panel, b, PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
-        table_codes(w, panel + pair_codes_at(b, PANEL_Q4_BLOCK), codebook_iq4, 1 << 7);
-        block_plain(to, n, w, 7, f16_scales(panel + pair_scales_at(b, PANEL_Q4_BLOCK)), x_block_at(x, b, n));
-    }
+    table_codes(w, at, codebook_iq4, 1 << 7, n);
 }
+PANEL_OF_PAIRS(iq4_nl, PANEL_Q4_BLOCK, 7)
 MATMUL_AVX512(iq4_nl)
 MATMUL_AMX(iq4_nl, BLOCK_PLAIN)
 

@@ -14,8 +14,7 @@ struct k_scales {
 static ALWAYS_INLINE void open_scales(struct k_scales *to, const uint8_t *packed)
 {
     const __m512i low6 = _mm512_set1_epi8(63), low4 = _mm512_set1_epi8(15), top2 = _mm512_set1_epi8(0x30);
-    __m512i a = _mm512_loadu_si512(packed), b = _mm512_loadu_si512(packed + 64);
-    __m512i c = _mm512_loadu_si512(packed + 128);
+    __m512i a = load_line(packed), b = load_line(packed + 64), c = load_line(packed + 128);
 
     _mm512_store_si512(to->scale, _mm512_and_si512(a, low6));
     _mm512_store_si512(to->min, _mm512_and_si512(b, low6));
@@ -26,12 +25,13 @@ static ALWAYS_INLINE void open_scales(struct k_scales *to, const uint8_t *packed
 }
 
 /* block_bytes: of codes, PANEL_Q4_BLOCK or PANEL_Q5_BLOCK. */
-static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes, const size_t block_bytes)
+static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes, const size_t block_bytes,
+                                   const uint32_t n_tokens)
 {
     if (block_bytes == PANEL_Q5_BLOCK)
-        five_bits(w, codes);
+        five_bits(w, codes, n_tokens);
     else
-        nibbles(w, codes);
+        nibbles(w, codes, n_tokens);
 }
 
 /* How nibbles' sums are multiplied. Two products of 16 bits are what one of 32 costs on Intel's machines, and
@@ -50,13 +50,17 @@ static ALWAYS_INLINE void super_k_mins(__m512 *acc, const uint8_t *super, const 
     __m512i isum[GROUP_MAX_AVX512], min_pairs[4];
 
     read_ahead(super, PANEL_Q4K_CODES, n);
+    const bool is_early = tokens_are_few(n) || block_bytes == PANEL_Q5_BLOCK; /* else registers are short */
+    __m512 d, min;
+    if (is_early)
+        d = f16_scales(super), min = f16_scales(super + PANEL_SCALE_BYTES);
     open_scales(&scales, super + PANEL_Q4K_SCALES);
     clear_sums(isum, n);
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8], scale = wide_signed(scales.scale + j * 16);
         const uint8_t *codes = super + PANEL_Q4K_CODES + j * block_bytes;
         read_ahead(codes, block_bytes, n);
-        codes_of(w, codes, block_bytes);
+        codes_of(w, codes, block_bytes, n);
         if (as.is_wide) {
             add_scaled_dots(isum, n, w, 0, 8, scale, SCALE_32, x, j);
         } else {
@@ -66,8 +70,10 @@ static ALWAYS_INLINE void super_k_mins(__m512 *acc, const uint8_t *super, const 
     }
     for (int i = 0; i < 4; i++)
         min_pairs[i] = _mm512_cvtepu8_epi16(byte_pairs(scales.min + 32 * i));
-    add_links(acc, n, isum, f16_scales(super), x);
-    add_mins(acc, n, min_pairs, 4, f16_scales(super + PANEL_SCALE_BYTES), x);
+    if (!is_early)
+        d = f16_scales(super), min = f16_scales(super + PANEL_SCALE_BYTES);
+    add_links(acc, n, isum, d, x);
+    add_mins(acc, n, min_pairs, 4, min, x);
 }
 
 static ALWAYS_INLINE void panel_k_mins(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
@@ -86,7 +92,7 @@ static ALWAYS_INLINE void open_k_mins(struct opened_super *to, const uint8_t *su
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8], scale = twice_16(wide_signed(scales.scale + j * 16));
         __m512i low = _mm512_and_si512(scale, _mm512_set1_epi16(7)), high = _mm512_srli_epi16(scale, 3);
-        codes_of(w, super + PANEL_Q4K_CODES + j * block_bytes, block_bytes);
+        codes_of(w, super + PANEL_Q4K_CODES + j * block_bytes, block_bytes, KEEP_OPEN);
         UNROLL(8)
         for (size_t i = 0; i < 8; i++) {
             _mm512_store_si512(to->codes[0][j * 8 + i], _mm512_mullo_epi16(w[i], low));

@@ -12,7 +12,7 @@ static ALWAYS_INLINE void two_bits(__m512i w[8], const uint8_t *codes)
     const __m512i low = _mm512_set1_epi8(3);
     UNROLL(2)
     for (int half = 0; half < 2; half++) {
-        __m512i all = load_once(codes + 64 * half), *to = w + 4 * half;
+        __m512i all = load_line(codes + 64 * half), *to = w + 4 * half;
         to[0] = _mm512_and_si512(all, low);
         to[1] = _mm512_and_si512(_mm512_srli_epi16(all, 2), low);
         to[2] = _mm512_and_si512(_mm512_srli_epi16(all, 4), low);

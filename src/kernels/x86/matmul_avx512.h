@@ -49,6 +49,28 @@ static ALWAYS_INLINE void store_tile(const struct tile *tile, uint32_t panel, co
     }
 #define MATMUL_AVX512(name) MATMUL_OF_TILES(name, group_int8, 32, (struct block_to){.acc = acc})
 
+/* panel_NAME for blocks of 32 columns in pairs (panels.h), whose codes codes_NAME(w, at, n) opens; they are
+ * 2^bias more than values. Both scales come from one load, so that lines are asked for as they lie: 4 % of
+ * decode. */
+#define PANEL_OF_PAIRS(name, block_bytes, bias)                                                                \
+    static ALWAYS_INLINE void panel_##name(struct block_to to, const uint8_t *panel, uint32_t n_cols,          \
+                                           const struct group_int8 *x, const uint32_t n)                       \
+    {                                                                                                          \
+        uint32_t n_blocks = n_cols / 32;                                                                       \
+        for (size_t b = 0; b < n_blocks; b += 2) {                                                             \
+            const uint8_t *at = panel + pair_scales_at(b, block_bytes);                                        \
+            __m512i w[8], scales = load_line(at);                                                              \
+            read_ahead(at, 64 + (block_bytes), n);                                                             \
+            codes_##name(w, at + 64, n);                                                                       \
+            block_plain(to, n, w, bias, first_scales(scales), x_block_at(x, b, n));                            \
+            if (b + 1 == n_blocks)                                                                             \
+                break;                                                                                         \
+            read_ahead(at + 64 + (block_bytes), block_bytes, n);                                               \
+            codes_##name(w, at + 64 + (block_bytes), n);                                                       \
+            block_plain(to, n, w, bias, second_scales(scales), x_block_at(x, b + 1, n));                       \
+        }                                                                                                      \
+    }
+
 /* The same at AMX, for panels whose blocks can be opened; behind MATMUL_AVX512(name). */
 #define MATMUL_AMX(name, block_kind)                                                                           \
     static void open_##name(struct opened *to, const uint8_t *panel, uint32_t n_cols)                          \

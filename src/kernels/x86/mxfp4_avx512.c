@@ -22,7 +22,7 @@ static ALWAYS_INLINE void panel_mxfp4(struct block_to to, const uint8_t *panel, 
         if (b % 4 == 0)
             read_ahead(panel + four_scales_at(b), 64, n);
         read_ahead(panel + four_codes_at(b), PANEL_Q4_BLOCK, n);
-        table_codes(w, panel + four_codes_at(b), codebook_fp4, 1 << 4);
+        table_codes(w, panel + four_codes_at(b), codebook_fp4, 1 << 4, n);
         block_plain(to, n, w, 4, e8m0_scales(panel + four_scales_at(b)), x_block_at(x, b, n));
     }
 }

@@ -32,17 +32,20 @@ static ALWAYS_INLINE void block_q2_k(__m512i *isum, const uint32_t n, const uint
 static ALWAYS_INLINE void super_q2_k(__m512 *acc, const uint8_t *super, const uint32_t n, struct x_super x)
 {
     __m512i isum[GROUP_MAX_AVX512], min_pairs[8];
+    __m512 d = f16_scales(super), min = f16_scales(super + PANEL_SCALE_BYTES);
+    _Alignas(64) uint8_t scales[256];
 
     read_ahead(super, PANEL_Q2K_CODES, n);
+    load_lines(scales, super + 64, 4);
     clear_sums(isum, n);
     for (size_t j = 0; j < 8; j++) {
-        __m512i both = _mm512_cvtepu8_epi16(byte_pairs(super + 64 + j * 32));
+        __m512i both = _mm512_cvtepu8_epi16(byte_pairs(scales + j * 32));
         min_pairs[j] = _mm512_srli_epi16(both, 4);
         block_q2_k(isum, n, super + PANEL_Q2K_CODES + j * PANEL_Q2_BLOCK,
                    _mm512_and_si512(both, _mm512_set1_epi16(15)), x, j);
     }
-    add_links(acc, n, isum, f16_scales(super), x);
-    add_mins(acc, n, min_pairs, 8, f16_scales(super + PANEL_SCALE_BYTES), x);
+    add_links(acc, n, isum, d, x);
+    add_mins(acc, n, min_pairs, 8, min, x);
 }
 
 static ALWAYS_INLINE void panel_q2_k(__m512 *acc, const uint8_t *panel, uint32_t n_cols,

@@ -5,8 +5,7 @@
 static ALWAYS_INLINE void open_scales(uint8_t scales[256], const uint8_t *packed)
 {
     const __m512i low4 = _mm512_set1_epi8(15), top2 = _mm512_set1_epi8(0x30), middle = _mm512_set1_epi8(32);
-    __m512i a = _mm512_loadu_si512(packed), b = _mm512_loadu_si512(packed + 64);
-    __m512i c = _mm512_loadu_si512(packed + 128);
+    __m512i a = load_line(packed), b = load_line(packed + 64), c = load_line(packed + 128);
     __m512i low[4] = {a, b, _mm512_srli_epi16(a, 4), _mm512_srli_epi16(b, 4)};
     __m512i high[4] = {_mm512_slli_epi16(c, 4), _mm512_slli_epi16(c, 2), c, _mm512_srli_epi16(c, 2)};
 
@@ -21,11 +20,11 @@ static ALWAYS_INLINE void open_scales(uint8_t scales[256], const uint8_t *packed
 static ALWAYS_INLINE void codes_of(__m512i w[8], const uint8_t *codes)
 {
     const __m512i third = _mm512_set1_epi8(4);
-    __m512i high = load_once(codes + PANEL_Q2_BLOCK);
+    two_bits(w, codes);
+    __m512i high = load_line(codes + PANEL_Q2_BLOCK);
     const __m512i bits[8] = {_mm512_slli_epi16(high, 2), _mm512_slli_epi16(high, 1), high,
                              _mm512_srli_epi16(high, 1), _mm512_srli_epi16(high, 2), _mm512_srli_epi16(high, 3),
                              _mm512_srli_epi16(high, 4), _mm512_srli_epi16(high, 5)};
-    two_bits(w, codes);
     UNROLL(8)
     for (int i = 0; i < 8; i++)
         w[i] = _mm512_ternarylogic_epi32(w[i], bits[i], third, 0xF8); /* w | bits & third */

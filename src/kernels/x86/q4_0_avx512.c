@@ -1,20 +1,11 @@
 #include "kernels/x86/levels.h"
 #include "kernels/x86/matmul_avx512.h"
 
-static ALWAYS_INLINE void panel_q4_0(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void codes_q4_0(__m512i w[8], const uint8_t *at, const uint32_t n)
 {
-    uint32_t n_blocks = n_cols / 32;
-
-    for (size_t b = 0; b < n_blocks; b++) {
-        const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q4_BLOCK),
-                      *codes = panel + pair_codes_at(b, PANEL_Q4_BLOCK);
-        __m512i w[8];
-        read_pair_ahead(panel, b, PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
-        nibbles(w, codes);
-        block_plain(to, n, w, 3, f16_scales(scales), x_block_at(x, b, n));
-    }
+    nibbles(w, at, n);
 }
+PANEL_OF_PAIRS(q4_0, PANEL_Q4_BLOCK, 3)
 MATMUL_AVX512(q4_0)
 MATMUL_AMX(q4_0, BLOCK_PLAIN)
 

@@ -1,20 +1,11 @@
 #include "kernels/x86/levels.h"
 #include "kernels/x86/matmul_avx512.h"
 
-static ALWAYS_INLINE void panel_q5_0(struct block_to to, const uint8_t *panel, uint32_t n_cols,
-                                     const struct group_int8 *x, const uint32_t n)
+static ALWAYS_INLINE void codes_q5_0(__m512i w[8], const uint8_t *at, const uint32_t n)
 {
-    uint32_t n_blocks = n_cols / 32;
-
-    for (size_t b = 0; b < n_blocks; b++) {
-        const uint8_t *scales = panel + pair_scales_at(b, PANEL_Q5_BLOCK),
-                      *codes = panel + pair_codes_at(b, PANEL_Q5_BLOCK);
-        __m512i w[8];
-        read_pair_ahead(panel, b, PANEL_Q5_BLOCK, PANEL_Q5_BLOCK, n);
-        five_bits(w, codes);
-        block_plain(to, n, w, 4, f16_scales(scales), x_block_at(x, b, n));
-    }
+    five_bits(w, at, n);
 }
+PANEL_OF_PAIRS(q5_0, PANEL_Q5_BLOCK, 4)
 MATMUL_AVX512(q5_0)
 MATMUL_AMX(q5_0, BLOCK_PLAIN)
 

@@ -8,10 +8,11 @@ static ALWAYS_INLINE void panel_q5_1(struct block_to to, const uint8_t *panel, u
 
     for (size_t b = 0; b < n_blocks; b++) {
         const uint8_t *at = panel + b * (PANEL_MIN_CODES + PANEL_Q5_BLOCK);
+        __m512 d = f16_scales(at), min = f16_scales(at + PANEL_SCALE_BYTES);
         __m512i w[8];
         read_ahead(at, PANEL_MIN_CODES + PANEL_Q5_BLOCK, n);
-        five_bits(w, at + PANEL_MIN_CODES);
-        block_min(to, n, w, f16_scales(at), f16_scales(at + PANEL_SCALE_BYTES), x_block_at(x, b, n));
+        five_bits(w, at + PANEL_MIN_CODES, n);
+        block_min(to, n, w, d, min, x_block_at(x, b, n));
     }
 }
 MATMUL_AVX512(q5_1)

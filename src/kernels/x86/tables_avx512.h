@@ -17,13 +17,15 @@ static ALWAYS_INLINE void super_table(__m512 *acc, const struct table_super *of,
                                       struct x_super x)
 {
     __m512i isum[GROUP_MAX_AVX512];
+    _Alignas(64) uint8_t scales[128];
 
+    load_lines(scales, of->scales, 2);
     clear_sums(isum, n);
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8];
         read_ahead(of->codes + j * PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
-        table_codes(w, of->codes + j * PANEL_Q4_BLOCK, of->table, 1 << GROUP_SUM_BIAS);
-        add_scaled_dots(isum, n, w, 0, 8, wide_signed(of->scales + j * 16), SCALE_32_UNBIAS, x, j);
+        table_codes(w, of->codes + j * PANEL_Q4_BLOCK, of->table, 1 << GROUP_SUM_BIAS, n);
+        add_scaled_dots(isum, n, w, 0, 8, wide_signed(scales + j * 16), SCALE_32_UNBIAS, x, j);
     }
     add_links(acc, n, isum, of->d, x);
 }
@@ -32,7 +34,7 @@ static ALWAYS_INLINE void open_table(struct opened_super *to, const struct table
 {
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8], scale = twice_16(wide_signed(of->scales + j * 16));
-        table_codes(w, of->codes + j * PANEL_Q4_BLOCK, of->table, 0);
+        table_codes(w, of->codes + j * PANEL_Q4_BLOCK, of->table, 0, KEEP_OPEN);
         UNROLL(8)
         for (size_t i = 0; i < 8; i++)
             open_two_8(to, j * 8 + i, w[i], scale);

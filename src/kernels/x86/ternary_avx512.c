@@ -10,6 +10,7 @@ static ALWAYS_INLINE void panel_tq2_0(__m512 *acc, const uint8_t *panel, uint32_
     for (size_t s = 0; s < n_cols / 256; s++) {
         const uint8_t *codes = panel + pair_codes_at(s, PANEL_TERNARY_BYTES);
         struct x_super block = x_super_at(x, s, n);
+        __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_TERNARY_BYTES));
         __m512i isum[GROUP_MAX_AVX512];
         read_pair_ahead(panel, s, PANEL_TERNARY_BYTES, 0, n);
         clear_sums(isum, n);
@@ -20,7 +21,7 @@ static ALWAYS_INLINE void panel_tq2_0(__m512 *acc, const uint8_t *panel, uint32_
             add_products(isum, n, w, block, j);
         }
         take_off_bias(isum, n, scale_pairs, 4, 0, block);
-        add_links(acc, n, isum, f16_scales(panel + pair_scales_at(s, PANEL_TERNARY_BYTES)), block);
+        add_links(acc, n, isum, d, block);
     }
 }
 
