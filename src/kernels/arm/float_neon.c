@@ -4,15 +4,15 @@
 #include "kernels/panels/float_tiles.h"
 
 /* A column of a panel as f32. */
-static ALWAYS_INLINE void load(float32x4_t w[4], const enum tensor_type type, const uint8_t *panel, size_t k)
+static ALWAYS_INLINE void load(float32x4_t w[4], const enum tensor_type type, const uint8_t *column)
 {
     UNROLL(4)
     for (size_t r = 0; r < 4; r++) {
         if (type == TENSOR_TYPE_F32) {
-            w[r] = vld1q_f32((const float *)(const void *)(panel + k * 64) + 4 * r);
+            w[r] = vld1q_f32((const float *)(const void *)column + 4 * r);
             continue;
         }
-        uint16x4_t narrow = vld1_u16((const uint16_t *)(const void *)(panel + k * 32) + 4 * r);
+        uint16x4_t narrow = vld1_u16((const uint16_t *)(const void *)column + 4 * r);
         if (type == TENSOR_TYPE_F16)
             w[r] = vcvt_f32_f16(vreinterpret_f16_u16(narrow));
         else
@@ -25,7 +25,8 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
                                        const uint32_t n, const enum tensor_type type)
 {
     const float *x = group_f32_at(tile->activations, tile->n_cols, tile->group);
-    const uint8_t *panel = tile->panel + first * tile->panel_bytes;
+    const size_t element_bytes = type == TENSOR_TYPE_F32 ? 4 : 2;
+    const struct band_part part = band_part_of(tile, first, n_panels, element_bytes);
     float32x4_t acc[16], w[4];
 
     UNROLL(16)
@@ -34,7 +35,7 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
     for (size_t k = 0; k < tile->n_cols; k++) {
         UNROLL(4)
         for (uint32_t p = 0; p < n_panels; p++) {
-            load(w, type, panel + p * tile->panel_bytes, k);
+            load(w, type, part.at + k * part.column_bytes + p * PANEL_ROWS * element_bytes);
             UNROLL(4)
             for (uint32_t t = 0; t < n; t++)
                 UNROLL(4)

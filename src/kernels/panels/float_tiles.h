@@ -8,15 +8,18 @@
 
 #include "kernels/panels/groups.h"
 
-/* As read_ahead, where four panels are read side by side: for one column of one. */
-#define COLUMN_AHEAD_FAR  (AHEAD_FAR / 4)
-#define COLUMN_AHEAD_NEAR 1024
-static ALWAYS_INLINE void read_column_ahead(const uint8_t *column, const uint32_t n_tokens)
+/* Panels [first, first + n) of a tile, which are in one band: panel i's column k is at
+ * at + k * column_bytes + i * sixteen elements. */
+struct band_part {
+    const uint8_t *at;
+    size_t column_bytes;
+};
+static ALWAYS_INLINE struct band_part band_part_of(const struct tile *tile, uint32_t first, const uint32_t n,
+                                                   const size_t element_bytes)
 {
-    if (n_tokens > AHEAD_TOKENS || !groups_ask_ahead)
-        return;
-    __builtin_prefetch((const void *)((uintptr_t)column + COLUMN_AHEAD_FAR), 0, 2);
-    __builtin_prefetch((const void *)((uintptr_t)column + COLUMN_AHEAD_NEAR));
+    uint32_t width = n == BAND_PANELS ? BAND_PANELS : band_width(tile->n_panels, first);
+    return (struct band_part){tile->panel + band_panel_at(first, tile->panel_bytes, element_bytes),
+                              width * PANEL_ROWS * element_bytes};
 }
 
 /* tile_NAME_N: n tokens, so many panels at once and the rest one by one. */
@@ -32,7 +35,7 @@ static ALWAYS_INLINE void read_column_ahead(const uint8_t *column, const uint32_
 
 /* matmul_NAME of groups of four tokens at most. */
 #define FLOAT_TYPE_OF_4(name, type, panel_bytes)                                                               \
-    FLOAT_TILE(name, type, 4, 1)                                                                               \
+    FLOAT_TILE(name, type, 2, 1)                                                                               \
     FLOAT_TILE(name, type, 2, 2)                                                                               \
     FLOAT_TILE(name, type, 1, 4)                                                                               \
     static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \

@@ -1,7 +1,7 @@
 #include "kernels/panels/groups.h"
 
 #define LOT_BYTES  ((size_t)256 << 10)
-#define LOT_PANELS 4 /* at least: what a kernel takes at once where a single chain would be too slow */
+#define LOT_PANELS 4 /* at least */
 
 bool groups_ask_ahead = true;
 
@@ -41,7 +41,7 @@ void groups_matmul(const struct matmul *m, uint32_t row_first, uint32_t row_end,
                         .activations = m->activations,
                         .out_stride = m->out_stride};
 
-    lot_panels = lot_panels > LOT_PANELS ? lot_panels : LOT_PANELS;
+    lot_panels = lot_panels > LOT_PANELS ? lot_panels / BAND_PANELS * BAND_PANELS : LOT_PANELS;
     ASSERT(row_first % PANEL_ROWS == 0);
     for (uint32_t row = row_first; row < row_end; row += tile.n_panels * PANEL_ROWS) {
         uint32_t n_left = (row_end - row + PANEL_ROWS - 1) / PANEL_ROWS;

@@ -1,7 +1,8 @@
 #include "kernels/panels/pack.h"
 
-uint8_t *pack_open_panel(const struct pack_job *job, uint32_t rows_done, uint32_t *n_lanes,
-                         const uint8_t **rows)
+/* The job's part in one panel: its lanes, and the first lane's row. Zeroes a panel that is not full. */
+static uint8_t *open_panel(const struct pack_job *job, uint32_t rows_done, uint32_t *n_lanes,
+                           const uint8_t **rows)
 {
     uint8_t *panel = job->packed + (job->row_first + rows_done) / PANEL_ROWS * job->panel_bytes;
 
@@ -19,7 +20,7 @@ void pack_units(const struct pack_job *job, uint32_t n_units, unit_pack *pack)
 {
     for (uint32_t done = 0, n_lanes; done < job->n; done += n_lanes) {
         const uint8_t *rows;
-        uint8_t *panel = pack_open_panel(job, done, &n_lanes, &rows);
+        uint8_t *panel = open_panel(job, done, &n_lanes, &rows);
         for (uint32_t unit = 0; unit < n_units; unit++)
             for (uint32_t lane = 0; lane < n_lanes; lane++)
                 pack(panel, unit, lane, rows + lane * job->row_bytes);

@@ -25,9 +25,6 @@ struct pack_job {
 };
 /* All units of n rows; missing rows of the last panel become zeros. */
 void pack_units(const struct pack_job *job, uint32_t n_units, unit_pack *pack);
-/* The job's part in one panel: its lanes, and the first lane's row. Zeroes a panel that is not full. */
-uint8_t *pack_open_panel(const struct pack_job *job, uint32_t rows_done, uint32_t *n_lanes,
-                         const uint8_t **rows);
 
 void pack_row(float *out, const uint8_t *packed, size_t panel_bytes, uint32_t n_blocks, uint32_t row,
               block_unpack *unpack);
@@ -119,11 +116,10 @@ static inline void fifth_bits_pack(uint8_t *codes, uint32_t lane, uint32_t bits)
         pack_row(out, packed, panel_bytes_##name(n_cols), n_cols / 32, row, unpack_##name);                    \
     }
 
-#define PACK_SLOT(name)                                                                                        \
+#define PACK_SLOT(name, rows)                                                                                  \
     (struct type_kernels)                                                                                      \
     {                                                                                                          \
-        .panel_rows = PANEL_ROWS, .packed_bytes = packed_bytes_##name, .pack = pack_rows_##name,               \
-        .row = row_##name                                                                                      \
+        .panel_rows = rows, .packed_bytes = packed_bytes_##name, .pack = pack_rows_##name, .row = row_##name   \
     }
 
 #endif

@@ -57,10 +57,10 @@ PACK_TYPE(iq3_xxs, 256, 98)
 
 void kernels_init_iq3_s_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_IQ3_S] = PACK_SLOT(iq3_s);
+    k->types[TENSOR_TYPE_IQ3_S] = PACK_SLOT(iq3_s, PANEL_ROWS);
 }
 
 void kernels_init_iq3_xxs_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_IQ3_XXS] = PACK_SLOT(iq3_xxs);
+    k->types[TENSOR_TYPE_IQ3_XXS] = PACK_SLOT(iq3_xxs, PANEL_ROWS);
 }

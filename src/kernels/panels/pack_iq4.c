@@ -43,10 +43,10 @@ PACK_TYPE(iq4_xs, 256, 136)
 
 void kernels_init_iq4_nl_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_IQ4_NL] = PACK_SLOT(iq4_nl);
+    k->types[TENSOR_TYPE_IQ4_NL] = PACK_SLOT(iq4_nl, PANEL_ROWS);
 }
 
 void kernels_init_iq4_xs_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_IQ4_XS] = PACK_SLOT(iq4_xs);
+    k->types[TENSOR_TYPE_IQ4_XS] = PACK_SLOT(iq4_xs, PANEL_ROWS);
 }

@@ -19,5 +19,5 @@ PACK_TYPE(mxfp4, 32, 17)
 
 void kernels_init_mxfp4_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_MXFP4] = PACK_SLOT(mxfp4);
+    k->types[TENSOR_TYPE_MXFP4] = PACK_SLOT(mxfp4, PANEL_ROWS);
 }

@@ -32,5 +32,5 @@ PACK_TYPE(q2_k, 256, 84)
 
 void kernels_init_q2_k_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q2_K] = PACK_SLOT(q2_k);
+    k->types[TENSOR_TYPE_Q2_K] = PACK_SLOT(q2_k, PANEL_ROWS);
 }

@@ -34,5 +34,5 @@ PACK_TYPE(q3_k, 256, 110)
 
 void kernels_init_q3_k_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q3_K] = PACK_SLOT(q3_k);
+    k->types[TENSOR_TYPE_Q3_K] = PACK_SLOT(q3_k, PANEL_ROWS);
 }

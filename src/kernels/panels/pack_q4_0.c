@@ -22,5 +22,5 @@ PACK_TYPE(q4_0, 32, 18)
 
 void kernels_init_q4_0_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q4_0] = PACK_SLOT(q4_0);
+    k->types[TENSOR_TYPE_Q4_0] = PACK_SLOT(q4_0, PANEL_ROWS);
 }

@@ -22,5 +22,5 @@ PACK_TYPE(q4_1, 32, 20)
 
 void kernels_init_q4_1_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q4_1] = PACK_SLOT(q4_1);
+    k->types[TENSOR_TYPE_Q4_1] = PACK_SLOT(q4_1, PANEL_ROWS);
 }

@@ -24,5 +24,5 @@ PACK_TYPE(q4_k, 256, 144)
 
 void kernels_init_q4_k_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q4_K] = PACK_SLOT(q4_k);
+    k->types[TENSOR_TYPE_Q4_K] = PACK_SLOT(q4_k, PANEL_ROWS);
 }

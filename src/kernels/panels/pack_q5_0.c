@@ -26,5 +26,5 @@ PACK_TYPE(q5_0, 32, 22)
 
 void kernels_init_q5_0_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q5_0] = PACK_SLOT(q5_0);
+    k->types[TENSOR_TYPE_Q5_0] = PACK_SLOT(q5_0, PANEL_ROWS);
 }

@@ -24,5 +24,5 @@ PACK_TYPE(q5_1, 32, 24)
 
 void kernels_init_q5_1_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q5_1] = PACK_SLOT(q5_1);
+    k->types[TENSOR_TYPE_Q5_1] = PACK_SLOT(q5_1, PANEL_ROWS);
 }

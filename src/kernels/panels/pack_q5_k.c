@@ -27,5 +27,5 @@ PACK_TYPE(q5_k, 256, 176)
 
 void kernels_init_q5_k_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q5_K] = PACK_SLOT(q5_k);
+    k->types[TENSOR_TYPE_Q5_K] = PACK_SLOT(q5_k, PANEL_ROWS);
 }

@@ -38,5 +38,5 @@ PACK_TYPE(q6_k, 256, 210)
 
 void kernels_init_q6_k_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q6_K] = PACK_SLOT(q6_k);
+    k->types[TENSOR_TYPE_Q6_K] = PACK_SLOT(q6_k, PANEL_ROWS);
 }

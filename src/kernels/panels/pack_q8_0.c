@@ -23,5 +23,5 @@ PACK_TYPE(q8_0, 32, 34)
 
 void kernels_init_q8_0_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_Q8_0] = PACK_SLOT(q8_0);
+    k->types[TENSOR_TYPE_Q8_0] = PACK_SLOT(q8_0, PANEL_ROWS);
 }

@@ -48,10 +48,10 @@ PACK_TYPE(tq2_0, 256, 66)
 
 void kernels_init_tq1_0_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_TQ1_0] = PACK_SLOT(tq1_0);
+    k->types[TENSOR_TYPE_TQ1_0] = PACK_SLOT(tq1_0, PANEL_ROWS);
 }
 
 void kernels_init_tq2_0_panels(struct kernels *k)
 {
-    k->types[TENSOR_TYPE_TQ2_0] = PACK_SLOT(tq2_0);
+    k->types[TENSOR_TYPE_TQ2_0] = PACK_SLOT(tq2_0, PANEL_ROWS);
 }

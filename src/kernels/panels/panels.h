@@ -164,7 +164,11 @@ static inline size_t panel_bytes_tq1_0(uint32_t n_cols)
     return panel_bytes_tq2_0(n_cols);
 }
 
-/* F32, F16, BF16: column by column, sixteen elements each. */
+/* F32, F16, BF16: panels come in bands of two, a last one may be alone. A band is column by column, sixteen
+ * elements of each of its panels: what is multiplied at once, as one chain would be too slow, is read as one
+ * stream. On a Zen 4 panels of 24 KB side by side reached 24 GB/s where bands reach 29. */
+#define BAND_PANELS 2
+#define BAND_ROWS   (BAND_PANELS * PANEL_ROWS)
 static inline size_t panel_bytes_f32(uint32_t n_cols)
 {
     return (size_t)n_cols * PANEL_ROWS * 4;
@@ -172,6 +176,19 @@ static inline size_t panel_bytes_f32(uint32_t n_cols)
 static inline size_t panel_bytes_f16(uint32_t n_cols)
 {
     return panel_align((size_t)n_cols * PANEL_ROWS * 2);
+}
+
+/* Panels in the band of one of n_panels. */
+static inline uint32_t band_width(uint32_t n_panels, uint32_t panel)
+{
+    uint32_t n_left = n_panels - panel / BAND_PANELS * BAND_PANELS;
+    return n_left < BAND_PANELS ? n_left : BAND_PANELS;
+}
+
+/* A panel's first sixteen elements; its next are as many times band_width further on. */
+static inline size_t band_panel_at(uint32_t panel, size_t panel_bytes, size_t element_bytes)
+{
+    return panel / BAND_PANELS * BAND_PANELS * panel_bytes + panel % BAND_PANELS * PANEL_ROWS * element_bytes;
 }
 
 #endif

@@ -7,27 +7,25 @@
 
 #include <immintrin.h>
 
-static ALWAYS_INLINE __m512 load_f32(const uint8_t *panel, size_t k)
+static ALWAYS_INLINE __m512 load_f32(const uint8_t *at)
 {
-    return _mm512_loadu_ps((const float *)(panel + k * 64));
+    return _mm512_loadu_ps((const float *)at);
 }
 
-static ALWAYS_INLINE __m512 load_f16(const uint8_t *panel, size_t k)
+static ALWAYS_INLINE __m512 load_f16(const uint8_t *at)
 {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(panel + k * 32)));
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at));
 }
 
-static ALWAYS_INLINE __m512 load_bf16(const uint8_t *panel, size_t k)
+static ALWAYS_INLINE __m512 load_bf16(const uint8_t *at)
 {
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(panel + k * 32)));
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)at));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
-static ALWAYS_INLINE __m512 load(const enum tensor_type type, const uint8_t *panel, size_t k)
+static ALWAYS_INLINE __m512 load(const enum tensor_type type, const uint8_t *at)
 {
-    return type == TENSOR_TYPE_F32   ? load_f32(panel, k)
-           : type == TENSOR_TYPE_F16 ? load_f16(panel, k)
-                                     : load_bf16(panel, k);
+    return type == TENSOR_TYPE_F32 ? load_f32(at) : type == TENSOR_TYPE_F16 ? load_f16(at) : load_bf16(at);
 }
 
 static ALWAYS_INLINE void store_panel(const struct tile *tile, uint32_t panel, const __m512 *acc,
@@ -45,19 +43,19 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
                                        const uint32_t n, const enum tensor_type type)
 {
     const float *x = group_f32_at(tile->activations, tile->n_cols, tile->group);
-    const uint8_t *panel = tile->panel + first * tile->panel_bytes;
-    const size_t column_bytes = type == TENSOR_TYPE_F32 ? 64 : 32;
+    const size_t element_bytes = type == TENSOR_TYPE_F32 ? 4 : 2;
+    const struct band_part part = band_part_of(tile, first, n_panels, element_bytes);
     __m512 acc[16], w[4];
 
     UNROLL(16)
     for (uint32_t i = 0; i < n_panels * n; i++)
         acc[i] = _mm512_setzero_ps();
     for (size_t k = 0; k < tile->n_cols; k++) {
+        const uint8_t *column = part.at + k * part.column_bytes;
+        read_ahead(column, n_panels * PANEL_ROWS * element_bytes, n);
         UNROLL(4)
-        for (uint32_t p = 0; p < n_panels; p++) {
-            read_column_ahead(panel + p * tile->panel_bytes + k * column_bytes, n);
-            w[p] = load(type, panel + p * tile->panel_bytes, k);
-        }
+        for (uint32_t p = 0; p < n_panels; p++)
+            w[p] = load(type, column + p * PANEL_ROWS * element_bytes);
         UNROLL(16)
         for (uint32_t t = 0; t < n; t++) {
             __m512 xs = _mm512_set1_ps(x[k * n + t]);
@@ -72,9 +70,9 @@ static ALWAYS_INLINE void panels_times(const struct tile *tile, uint32_t first, 
 }
 
 #define FLOAT_TYPE(name, type, panel_bytes)                                                                    \
-    FLOAT_TILE(name, type, 4, 1)                                                                               \
-    FLOAT_TILE(name, type, 4, 2)                                                                               \
-    FLOAT_TILE(name, type, 4, 4)                                                                               \
+    FLOAT_TILE(name, type, 2, 1)                                                                               \
+    FLOAT_TILE(name, type, 2, 2)                                                                               \
+    FLOAT_TILE(name, type, 2, 4)                                                                               \
     FLOAT_TILE(name, type, 2, 8)                                                                               \
     FLOAT_TILE(name, type, 1, 16)                                                                              \
     static void matmul_##name(const struct matmul *m, uint32_t row_first, uint32_t row_end)                    \
