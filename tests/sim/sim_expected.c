@@ -12,11 +12,37 @@ static void add(struct list *list, enum finding_code code, int32_t shard, int32_
         list->items[list->n++] = (struct expected){.code = code, .shard = shard, .machine = machine};
 }
 
+static bool has_source(const struct scenario *s, const struct machine *gone, uint32_t shard)
+{
+    for (uint32_t i = 0; i < s->world.n; i++) {
+        struct machine *m = s->world.machines[i];
+        if (m != gone && m->state == MACHINE_RUNS && machine_has_file(m, shard))
+            return true;
+    }
+    return false;
+}
+
+/* What others lack and only this one has cannot be fetched while it is away. */
+static void add_lost_source(struct list *list, const struct scenario *s, struct machine *gone)
+{
+    for (uint32_t i = 0; i < s->world.n; i++) {
+        struct machine *m = s->world.machines[i];
+        for (uint32_t k = 0; m != gone && k < m->n_shard_ids; k++) {
+            uint32_t shard = m->shard_ids[k];
+            if (machine_has_file(m, shard) || !machine_has_file(gone, shard) || has_source(s, gone, shard))
+                continue;
+            add(list, FINDING_NO_SOURCE, (int32_t)shard, (int32_t)i);
+            add(list, FINDING_DOWNLOAD_STALLED, (int32_t)shard, (int32_t)i);
+        }
+    }
+}
+
 /* A shard's holder is away: so it is told, unless somebody else is to take it. */
-static void add_lost(struct list *list, const struct scenario *s, const struct machine *m)
+static void add_lost(struct list *list, const struct scenario *s, struct machine *m)
 {
     for (uint32_t i = 0; i < m->n_shard_ids; i++)
         add(list, FINDING_SHARD_NOT_DISCOVERED, (int32_t)m->shard_ids[i], -1);
+    add_lost_source(list, s, m);
     if (!s->has_serve)
         return;
     static const enum finding_code codes[] = {FINDING_SHARD_NOT_DISCOVERED,
@@ -79,7 +105,7 @@ static bool is_left_alone(const struct scenario *s, const struct machine *observ
 static void add_of_fault(struct list *list, const struct scenario *s, const struct fault *f,
                          const struct machine *observer)
 {
-    const struct machine *m = s->world.machines[f->a];
+    struct machine *m = s->world.machines[f->a];
     int32_t shard = (int32_t)f->shard, machine = (int32_t)f->a;
     switch (f->kind) {
     case FAULT_KILL:
