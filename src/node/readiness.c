@@ -389,10 +389,24 @@ bool readiness_probe_running(const struct readiness *readiness, uint64_t *out_si
 /* --- diagnosis ----------------------------------------------------------------------------------------------
  */
 
-static void explain_links(const struct readiness *readiness, const struct plan *plan, uint32_t stage,
-                          struct finding_list *out)
+/* A link that is missing: between stages, or between them and `from`, where prompts come in or a probe begins:
+ * where prompts come in here, it is another's probe that must come through. */
+static bool lacks_link(const struct readiness *readiness, const struct plan *plan, struct node_id *from,
+                       uint32_t *stage)
 {
-    struct node_id from = origin(readiness);
+    const struct roster_entry *coordinator = roster_coordinator(readiness->roster);
+    *from = origin(readiness);
+    if (!plan_holds(plan, NULL, from, readiness->roster, readiness->manifest, stage))
+        return true;
+    if (!coordinator || node_id_equal(from, &coordinator->record.id))
+        return false;
+    *from = coordinator->record.id;
+    return !plan_holds(plan, NULL, from, readiness->roster, readiness->manifest, stage);
+}
+
+static void explain_links(const struct readiness *readiness, const struct plan *plan, struct node_id from,
+                          uint32_t stage, struct finding_list *out)
+{
     const struct node_id *a = &plan->stages[stage].node, *b = &plan->stages[(stage + 1) % plan->n_stages].node;
     if (!node_id_is_zero(&from) && (node_id_equal(a, b) || roster_linked(readiness->roster, a, b)))
         b = &from; /* those two are linked: it is the front door that lacks a link */
@@ -459,12 +473,12 @@ void readiness_explain(const struct readiness *readiness, struct finding_list *o
 {
     struct plan plan;
     uint32_t gap, stage;
-    struct node_id from = origin(readiness);
+    struct node_id from;
     if (!readiness->manifest || readiness_is_ready(readiness) ||
         !plan_make(&plan, &gap, readiness->roster, readiness->manifest))
         return;
-    if (!plan_holds(&plan, NULL, &from, readiness->roster, readiness->manifest, &stage))
-        explain_links(readiness, &plan, stage, out);
+    if (lacks_link(readiness, &plan, &from, &stage))
+        explain_links(readiness, &plan, from, stage, out);
     else if (readiness->has_last && !readiness->last.right &&
              readiness->last.plan_hash == plan_hash(&plan, &readiness->manifest->fingerprint))
         explain_wrong(readiness, out);

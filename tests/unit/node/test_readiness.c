@@ -568,6 +568,35 @@ static void a_coordinator_without_a_link_to_the_plan_is_told(void **state)
     finding_list_free(&list);
 }
 
+/* A front door whose own links are all there still waits for the coordinator's probe, and tells why. */
+static void a_front_door_tells_of_a_coordinator_without_a_link(void **state)
+{
+    struct world *w = *state;
+    struct finding_list list = {0};
+    struct node_id prober;
+    for (;;) { /* until node 3, not this one, has the lowest id of both serves */
+        w->rig.says[0].role = ROLE_SERVE;
+        roster_touch(w->rig.roster);
+        fake_clock_run(&w->rig.clock, 500);
+        three_nodes(w);
+        prober = readiness_prober(w->readiness);
+        if (node_id_equal(&prober, rig_id(&w->rig, 3)))
+            break;
+        end(state);
+        begin(state);
+        w = *state;
+    }
+    assert_int_equal(roster_self(w->rig.roster)->record.role, ROLE_SERVE);
+    fake_clock_run(&w->rig.clock, 3000);
+    settle(w);
+    assert_int_equal(explain(w, &list)->code, FINDING_PROBE_FAILED); /* it must only come */
+    w->rig.says[3].n_links = 0;
+    rig_publish(&w->rig, 3);
+    assert_int_equal(explain(w, &list)->code, FINDING_PEER_UNREACHABLE);
+    assert_true(node_id_equal(&list.items[0].node, &prober));
+    finding_list_free(&list);
+}
+
 static void without_a_serve_the_lowest_holder_of_the_first_shard_probes(void **state)
 {
     struct world *w = *state;
@@ -610,6 +639,7 @@ int main(void)
         T(a_node_that_was_started_again_is_not_called_wrong),
         T(a_link_that_lacks_is_told),
         T(a_coordinator_without_a_link_to_the_plan_is_told),
+        T(a_front_door_tells_of_a_coordinator_without_a_link),
         T(without_a_serve_the_lowest_holder_of_the_first_shard_probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
