@@ -10,18 +10,22 @@ PANEL_OF_PAIRS(iq4_nl, PANEL_Q4_BLOCK, 7)
 MATMUL_AVX512(iq4_nl)
 MATMUL_AMX(iq4_nl, BLOCK_PLAIN)
 
-static ALWAYS_INLINE struct table_super iq4_xs_at(const uint8_t *panel, size_t s)
+/* Copies the scales into `scales`. */
+static ALWAYS_INLINE struct table_super iq4_xs_at(uint8_t scales[128], const uint8_t *panel, size_t s)
 {
     const uint8_t *super = panel + pair_codes_at(s, PANEL_IQ4XS_BYTES);
-    return (struct table_super){super, super + PANEL_IQ4XS_CODES,
-                                f16_scales(panel + pair_scales_at(s, PANEL_IQ4XS_BYTES)), codebook_iq4};
+    __m512 d = f16_scales(panel + pair_scales_at(s, PANEL_IQ4XS_BYTES));
+
+    load_lines(scales, super, 2);
+    return (struct table_super){scales, super + PANEL_IQ4XS_CODES, d, codebook_iq4};
 }
 
 static ALWAYS_INLINE void panel_iq4_xs(__m512 *acc, const uint8_t *panel, uint32_t n_cols,
                                        const struct group_super *x, const uint32_t n)
 {
     for (size_t s = 0; s < n_cols / 256; s++) {
-        struct table_super super = iq4_xs_at(panel, s);
+        _Alignas(64) uint8_t scales[128];
+        struct table_super super = iq4_xs_at(scales, panel, s);
         read_pair_ahead(panel, s, PANEL_IQ4XS_BYTES, PANEL_IQ4XS_CODES, n);
         super_table(acc, &super, n, x_super_at(x, s, n));
     }
@@ -29,7 +33,8 @@ static ALWAYS_INLINE void panel_iq4_xs(__m512 *acc, const uint8_t *panel, uint32
 
 static void open_iq4_xs(struct opened_super *to, const uint8_t *panel, size_t s)
 {
-    struct table_super super = iq4_xs_at(panel, s);
+    _Alignas(64) uint8_t scales[128];
+    struct table_super super = iq4_xs_at(scales, panel, s);
     open_table(to, &super);
 }
 SUPERS_AVX512(iq4_xs, SUPER_TWO_8)

@@ -7,7 +7,7 @@
 
 /* A block of 256 columns: what is in a panel, and the table. */
 struct table_super {
-    const uint8_t *scales; /* [8][row] */
+    const uint8_t *scales; /* [8][row], not among the codes: they would be gone back to */
     const uint8_t *codes;
     __m512 d;
     const int8_t *table;
@@ -17,15 +17,13 @@ static ALWAYS_INLINE void super_table(__m512 *acc, const struct table_super *of,
                                       struct x_super x)
 {
     __m512i isum[GROUP_MAX_AVX512];
-    _Alignas(64) uint8_t scales[128];
 
-    load_lines(scales, of->scales, 2);
     clear_sums(isum, n);
     for (size_t j = 0; j < 8; j++) {
         __m512i w[8];
         read_ahead(of->codes + j * PANEL_Q4_BLOCK, PANEL_Q4_BLOCK, n);
         table_codes(w, of->codes + j * PANEL_Q4_BLOCK, of->table, 1 << GROUP_SUM_BIAS, n);
-        add_scaled_dots(isum, n, w, 0, 8, wide_signed(scales + j * 16), SCALE_32_UNBIAS, x, j);
+        add_scaled_dots(isum, n, w, 0, 8, wide_signed(of->scales + j * 16), SCALE_32_UNBIAS, x, j);
     }
     add_links(acc, n, isum, of->d, x);
 }
